@@ -1,0 +1,62 @@
+"""What a backend must provide: the arithmetic of one transformer layer, as eight functions.
+
+A model is written once against `Ops`. `engine.ops.reference` defines every function in plain numpy; the other
+backends repeat its signatures and are compared with it. A backend is a *module* that satisfies `Ops`: the model looks
+the functions up as attributes at each call, so that a seeded fault can replace one of them.
+
+Axis letters: T new tokens, S cached tokens, D hidden, H heads, Hkv kv heads, Dh head dim, F ffn, V vocab, N x K a weight.
+All activations are float32 and C-contiguous; no function modifies its arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.gguf.types import GgmlType
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weight:
+    """A matrix as it lies in the model file: still quantised, usually a read-only view of the mapped file."""
+
+    name: str
+    type: GgmlType
+    shape: tuple[int, int]
+    """(rows N, columns K) in weights."""
+    data: U8
+    """(N, row_bytes); row_bytes = K / block_size * type_size."""
+
+
+class Ops(Protocol):
+    """The backend protocol; shapes and formulas are in `engine.ops.reference`."""
+
+    name: str
+    """What the run record says ran, for example 'reference' or 'cpu'."""
+    precision: str
+    """How products are accumulated and which type the activations have, for example 'float32'."""
+
+    def threads(self) -> int: ...
+
+    def embedding(self, weight: Weight, token_ids: I64) -> F32: ...
+
+    def matmul(self, x: F32, weight: Weight) -> F32: ...
+
+    def add_bias(self, x: F32, bias: F32) -> F32: ...
+
+    def add(self, x: F32, y: F32) -> F32: ...
+
+    def rms_norm(self, x: F32, weight: F32, *, eps: float) -> F32: ...
+
+    def rope(self, x: F32, positions: I64, *, theta: float) -> F32: ...
+
+    def attention(self, q: F32, k: F32, v: F32, positions: I64) -> F32: ...
+
+    def swiglu(self, gate: F32, up: F32) -> F32: ...
