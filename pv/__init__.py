@@ -1,0 +1,3 @@
+"""Contracts about quantised models, checked by running code."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Frozen data types shared by every part of pv; no behaviour beyond validation."""

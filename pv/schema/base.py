@@ -1,0 +1,90 @@
+"""The base model and the scalar types of contract files.
+
+Contract YAML is typed here, never by YAML's own resolution: the loader hands over text, and the field decides.
+A loader scalar is a `str`; values built in Python may already have their own type.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import date
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+
+# A decimal number as people write tolerances: 1e-3, 0.5, 10. Leading zeros, underscores, hexadecimal,
+# sexagesimal, .inf and .nan are refused because YAML 1.1 and 1.2 readers disagree about each of them.
+_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]{1,4})?")
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+
+
+class Model(BaseModel):
+    """Closed and immutable: an unknown key is an error at every level."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError("expected a number")
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        raise ValueError(f"expected a decimal number such as 1.0e-3, got {value!r}")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"expected a finite number, got {value!r}")
+    return number
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise ValueError("expected an integer")
+    if isinstance(value, str) and not _INTEGER.fullmatch(value):
+        raise ValueError(f"expected an integer of at most 18 digits, got {value[:40]!r}")
+    return int(value)
+
+
+def _boolean(value: Any) -> bool:
+    if value in ("true", "false"):
+        return bool(value == "true")
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"expected true or false, got {value!r}")
+
+
+def _date(value: Any) -> date:
+    if isinstance(value, date):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+        raise ValueError(f"expected a date such as 2027-01-31, got {value!r}")
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"no such day in the calendar: {value!r}") from None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("expected text")
+    if not value.strip():
+        raise ValueError("expected text, got nothing")
+    return str(value)
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+Integer = Annotated[int, BeforeValidator(_integer)]
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Date = Annotated[date, BeforeValidator(_date)]
+Text = Annotated[str, BeforeValidator(_text)]
+
+SlugId = Annotated[Text, StringConstraints(pattern=r"^[a-z0-9]+(?:[-_./][a-z0-9]+)*$", max_length=128)]
+"""Lower-case words joined by one of - _ . / (contracts, equations, obligations)."""
+
+FalsifierId = Annotated[Text, StringConstraints(pattern=r"^[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*$", max_length=128)]
+
+SemVer = Annotated[Text, StringConstraints(pattern=r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$")]
+
+FaultRef = Annotated[Text, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$", max_length=256)]
+"""`package.module:function`, a context manager without required arguments."""
+
+Digest = Annotated[Text, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
