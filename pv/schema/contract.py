@@ -148,7 +148,7 @@ class Discharge(Model):
     """Written by `pv discharge`; a cache that has no power over any verdict."""
 
     standing: Standing
-    falsifiers: dict[FalsifierId, FalsifierDischarge] = {}
+    falsifiers: dict[FalsifierId, FalsifierDischarge] = Field(default_factory=dict)
 
 
 class Contract(Model):
@@ -161,7 +161,7 @@ class Contract(Model):
     description: Text
     references: tuple[Text, ...] = ()
     depends_on: tuple[SlugId, ...] = ()
-    equations: dict[SlugId, Equation] = {}
+    equations: dict[SlugId, Equation] = Field(default_factory=dict)
     obligations: Annotated[tuple[Obligation, ...], Field(min_length=1)]
     falsifiers: tuple[Falsifier, ...] = ()
     waivers: tuple[Waiver, ...] = ()

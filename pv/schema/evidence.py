@@ -75,7 +75,7 @@ class Predicate(Model):
     """The target that was claimed."""
     ran_target: Target | None
     """The target that the test recorded as run."""
-    device: dict[str, Any] = {}
+    device: dict[str, Any] = Field(default_factory=dict)
     result: Result
     reason: str
     tests: tuple[Text, ...]
