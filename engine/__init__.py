@@ -2,4 +2,5 @@
 
 Import what you need from the submodules; importing `engine` alone loads nothing heavy.
 """
+
 from __future__ import annotations

@@ -63,9 +63,7 @@ REMOVED_TYPES: Mapping[int, str] = MappingProxyType(
 )
 """Ids that GGUF once gave out and will not give out again."""
 
-RUNNABLE_TYPES = frozenset(
-    {GgmlType.F32, GgmlType.F16, GgmlType.BF16, GgmlType.Q8_0, GgmlType.Q4_K, GgmlType.Q6_K}
-)
+RUNNABLE_TYPES = frozenset({GgmlType.F32, GgmlType.F16, GgmlType.BF16, GgmlType.Q8_0, GgmlType.Q4_K, GgmlType.Q6_K})
 """Types for which `engine.quant` has a codec; a test holds the two tables equal."""
 
 _LAYOUTS: Mapping[GgmlType, tuple[int, int]] = MappingProxyType(

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy.typing as npt
 
@@ -18,24 +17,26 @@ from engine.quant import bf16, f16, f32, q4_k, q6_k, q8_0
 from engine.quant.blocks import Bytes, Floats
 
 
-@dataclass(frozen=True)
-class Codec:
-    """How one type packs its weights: `block_size` weights in `type_size` bytes."""
+class Codec(Protocol):
+    """What the module of one type offers."""
 
-    block_size: int
-    type_size: int
-    decode: Callable[[npt.NDArray[Any]], Floats]
-    encode: Callable[[npt.NDArray[Any]], Bytes]
+    BLOCK_SIZE: int
+    TYPE_SIZE: int
+
+    def decode(self, raw: npt.NDArray[Any]) -> Floats: ...
+
+    def encode(self, weights: npt.NDArray[Any]) -> Bytes: ...
 
 
+# Modules, not their functions: a seeded fault that replaces `q4_k.decode` must be seen here.
 CODECS: Mapping[GgmlType, Codec] = MappingProxyType(
     {
-        GgmlType.F32: Codec(f32.BLOCK_SIZE, f32.TYPE_SIZE, f32.decode, f32.encode),
-        GgmlType.F16: Codec(f16.BLOCK_SIZE, f16.TYPE_SIZE, f16.decode, f16.encode),
-        GgmlType.BF16: Codec(bf16.BLOCK_SIZE, bf16.TYPE_SIZE, bf16.decode, bf16.encode),
-        GgmlType.Q8_0: Codec(q8_0.BLOCK_SIZE, q8_0.TYPE_SIZE, q8_0.decode, q8_0.encode),
-        GgmlType.Q4_K: Codec(q4_k.BLOCK_SIZE, q4_k.TYPE_SIZE, q4_k.decode, q4_k.encode),
-        GgmlType.Q6_K: Codec(q6_k.BLOCK_SIZE, q6_k.TYPE_SIZE, q6_k.decode, q6_k.encode),
+        GgmlType.F32: f32,
+        GgmlType.F16: f16,
+        GgmlType.BF16: bf16,
+        GgmlType.Q8_0: q8_0,
+        GgmlType.Q4_K: q4_k,
+        GgmlType.Q6_K: q6_k,
     }
 )
 

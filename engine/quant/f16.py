@@ -33,5 +33,5 @@ def encode(weights: npt.NDArray[Any]) -> Bytes:
     split_weights(weights, "f16", BLOCK_SIZE)
     largest = float(np.abs(weights).max(initial=0.0))
     if largest >= 65520:
-        raise QuantError(f"f16 weight of magnitude {largest:g} is beyond 65504, expected a smaller one; use bf16 or f32")
+        raise QuantError(f"f16 weight of magnitude {largest:g} is beyond 65504, the largest f16; use bf16 or f32")
     return np.ascontiguousarray(weights.astype("<f2")).view(np.uint8)

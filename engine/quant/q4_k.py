@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.quant.blocks import Bytes, Floats, split_packed
+from engine.quant.blocks import Bytes, Floats, split_packed, split_weights
+from engine.quant.q4_k_search import search
 
 BLOCK_SIZE = 256
 TYPE_SIZE = 144
@@ -70,3 +71,33 @@ def decode(raw: npt.NDArray[Any]) -> Floats:
     weights *= scale
     weights -= minimum
     return weights.reshape(*raw.shape[:-1], raw.shape[-1] // TYPE_SIZE * BLOCK_SIZE)
+
+
+def pack_scales(scales: Bytes, minimums: Bytes) -> Bytes:
+    """Inverse of `unpack_scales`: two (blocks, 8) uint8 in 0..63 -> (blocks, 12) uint8."""
+    packed = np.empty((len(scales), 12), np.uint8)
+    packed[:, 0:4] = scales[:, :4] | (scales[:, 4:] >> 4 << 6)
+    packed[:, 4:8] = minimums[:, :4] | (minimums[:, 4:] >> 4 << 6)
+    packed[:, 8:12] = (scales[:, 4:] & 15) | (minimums[:, 4:] & 15) << 4
+    return packed
+
+
+def encode(weights: npt.NDArray[Any]) -> Bytes:
+    """Pack rows of weights: (..., cols) float32 -> (..., row_bytes) uint8.
+
+    The search for scales is described in `engine.quant.q4_k_search`.
+
+    Raises:
+        QuantError: a row is not a whole number of blocks, a weight is not finite, or a scale exceeds float16.
+    """
+    x = split_weights(weights, "q4_k", BLOCK_SIZE)
+    packed = np.empty((len(x), TYPE_SIZE), np.uint8)
+    # 512 blocks keep the dozen temporaries of the search within a 2 MB second-level cache.
+    for start in range(0, len(x), 512):
+        found = search(x[start : start + 512].reshape(-1, 8, 32))
+        part = packed[start : start + 512]
+        part[:, 0:4] = found.d.view(np.uint8)
+        part[:, 4:16] = pack_scales(found.scales, found.minimums)
+        pairs = found.quants.reshape(-1, 4, 2, 32)
+        part[:, 16:] = (pairs[:, :, 0] | pairs[:, :, 1] << 4).reshape(-1, 128)
+    return packed.reshape(*weights.shape[:-1], weights.shape[-1] // BLOCK_SIZE * TYPE_SIZE)
