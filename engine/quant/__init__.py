@@ -40,6 +40,9 @@ CODECS: Mapping[GgmlType, Codec] = MappingProxyType(
     }
 )
 
+SUPPORTED: tuple[GgmlType, ...] = tuple(CODECS)
+"""Types with a codec, in the order that messages list them."""
+
 
 def codec(type_: GgmlType) -> Codec:
     """The codec of one type.
@@ -50,7 +53,7 @@ def codec(type_: GgmlType) -> Codec:
     try:
         return CODECS[type_]
     except KeyError:
-        have = ", ".join(known.name for known in CODECS)
+        have = ", ".join(known.name for known in SUPPORTED)
         raise QuantError(f"type {type_.name} has no codec in this engine; supported are {have}") from None
 
 
