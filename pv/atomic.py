@@ -1,0 +1,106 @@
+"""Write a file so that a reader, after any crash, sees all of the old one or all of the new one.
+
+Temporary file in the same folder, write, fsync, rename, fsync of the folder.
+A failed fsync is final: Linux reports the error once, and a retry would succeed without the data.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pv.errors import EvidenceError
+
+
+def write_atomically(path: Path, data: bytes, *, exclusive: bool = False) -> None:
+    """Replace `path` by `data`.
+
+    Args:
+        exclusive: keep an existing file instead (content-addressed stores: same name, same bytes).
+    Raises:
+        EvidenceError: the file cannot be written; what stood there before is intact.
+    """
+    if exclusive and path.exists():
+        return
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            _write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as err:
+        raise EvidenceError(f"{path}: cannot be written: {err.strerror or err}; nothing was changed") from err
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append one whole line, durable before the call returns.
+
+    Raises:
+        EvidenceError: the line could not be written whole.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        created = not path.exists()
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            end = os.lseek(descriptor, 0, os.SEEK_END)
+            try:
+                _write_all(descriptor, line)
+                os.fsync(descriptor)
+            except OSError:
+                # A full disk may have taken half a line; the caller holds the lock, so the tail is ours to take back.
+                with suppress(OSError):
+                    os.ftruncate(descriptor, end)
+                raise
+        finally:
+            os.close(descriptor)
+        if created:
+            sync_folder(path.parent)
+    except OSError as err:
+        raise EvidenceError(f"{path}: cannot be appended to: {err.strerror or err}; nothing was recorded") from err
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive advisory lock on `path`; the kernel releases it when the process dies.
+
+    Raises:
+        EvidenceError: the lock file cannot be opened.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as err:
+        raise EvidenceError(f"{path}: cannot be locked: {err.strerror or err}; is the folder writable?") from err
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

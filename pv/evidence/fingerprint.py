@@ -1,0 +1,118 @@
+"""What a falsifier's evidence depends on, as digests: contract, test, code, model.
+
+- contract: the falsifier, the obligations it refutes and their equations, as data: reformatting, comments and
+  key order never change it. Titles, waivers and the discharge block are not part of the claim.
+- test: the test's module and the `conftest.py` files above it, as bytes.
+- code: every project file that those import, the declared `subjects` with their imports, and the files that hold
+  the declared faults, as bytes.
+- model: the model's file, if the test asked for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pv.errors import EvidenceError
+from pv.evidence.imports import ImportClosure
+from pv.evidence.store import canonical
+from pv.schema.contract import Contract, Falsifier
+
+COMPONENTS = ("contract", "test", "code", "model")
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    files: Mapping[str, Mapping[str, str]]
+    """Component -> name of a part -> sha256."""
+
+    def digest(self, component: str) -> str:
+        """sha256 over the component's parts and their digests."""
+        return hashlib.sha256(canonical(dict(self.files[component]))).hexdigest()
+
+    def changes(self, before: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+        """The components that differ from `before`, each with the parts that changed, were added or are gone."""
+        found = []
+        for component in COMPONENTS:
+            if component not in before:
+                continue
+            old, new = before[component], self.files.get(component, {})
+            parts = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+            if parts:
+                shown = ", ".join(parts[:3]) + (f" and {len(parts) - 3} more" if len(parts) > 3 else "")
+                found.append(f"{component} ({shown})")
+        return tuple(found)
+
+
+class Fingerprints:
+    """Fingerprints of one state of the project; every file is read once."""
+
+    def __init__(self, root: Path, *, model: Path | None, search: tuple[str, ...] = (".",)) -> None:
+        self._root = root.resolve()
+        self._model = model
+        self._closure = ImportClosure(self._root, search)
+        self._sha256: dict[Path, str] = {}
+
+    def of(self, contract: Contract, falsifier: Falsifier) -> Fingerprint:
+        """Today's fingerprint; the model component is always given, and compared only if evidence has it.
+
+        Raises:
+            EvidenceError: a file that the falsifier depends on cannot be read.
+        """
+        module = self._root / falsifier.test.split("::", 1)[0]
+        test_files = [module, *self._conftests(module)]
+        subjects = [file for name in falsifier.subjects for file in self._subject(falsifier, name)]
+        faults = [file for item in falsifier.challenges for file in self._closure.module(item.fault.split(":")[0])]
+        code = (self._closure.of([*test_files, *subjects]) | frozenset(faults)) - frozenset(test_files)
+        files = {
+            "contract": claim_digests(contract, falsifier),
+            "test": self._digests(test_files),
+            "code": self._digests(code),
+        }
+        if self._model is not None:
+            files["model"] = {"file": self._digest(self._model)}
+        return Fingerprint(files)
+
+    def _subject(self, falsifier: Falsifier, name: str) -> tuple[Path, ...]:
+        found = self._closure.module(name)
+        if not found:
+            raise EvidenceError(f"{falsifier.id}: subject '{name}' is not a module of this project")
+        return found
+
+    def _conftests(self, module: Path) -> list[Path]:
+        folders = [self._root]
+        for part in module.relative_to(self._root).parent.parts:
+            folders.append(folders[-1] / part)
+        return [path for folder in folders if (path := folder / "conftest.py").is_file()]
+
+    def _digests(self, files: list[Path] | frozenset[Path]) -> dict[str, str]:
+        return {
+            (path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else path.name): (
+                self._digest(path)
+            )
+            for path in sorted(files)
+        }
+
+    def _digest(self, path: Path) -> str:
+        if path not in self._sha256:
+            try:
+                with path.open("rb") as file:
+                    self._sha256[path] = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as err:
+                raise EvidenceError(f"{path.name}: cannot be fingerprinted: {err.strerror or err}") from err
+        return self._sha256[path]
+
+
+def claim_digests(contract: Contract, falsifier: Falsifier) -> dict[str, str]:
+    """Digests of the semantic parts of one claim, by name."""
+    refuted = [item for item in contract.obligations if item.id in falsifier.refutes]
+    parts: dict[str, object] = {f"falsifier {falsifier.id}": falsifier.model_dump(mode="json")}
+    for obligation in refuted:
+        parts[f"obligation {obligation.id}"] = obligation.model_dump(mode="json")
+        if obligation.equation is not None and obligation.equation in contract.equations:
+            equation = contract.equations[obligation.equation]
+            parts[f"equation {obligation.equation}"] = equation.model_dump(mode="json")
+    parts["contract id"] = contract.id
+    return {name: hashlib.sha256(canonical(value)).hexdigest() for name, value in sorted(parts.items())}

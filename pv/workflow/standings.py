@@ -1,0 +1,95 @@
+"""Standings of a catalog, recomputed from the evidence store and today's files."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from pv.discharge.standing import ContractStanding, FalsifierStanding, Proof, contract_standing, falsifier_standing
+from pv.errors import EvidenceError, UsageError
+from pv.evidence.fingerprint import Fingerprint, Fingerprints
+from pv.evidence.store import Store, Stored
+from pv.schema.contract import Contract, Falsifier
+from pv.schema.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Standings:
+    contracts: tuple[ContractStanding, ...]
+    records: int
+    """Evidence records read."""
+    unreadable: tuple[str, ...] = ()
+    """Falsifiers whose inputs cannot be fingerprinted, with the reason."""
+
+
+def model_path(root: Path, settings: Settings) -> Path | None:
+    """The model that falsifiers get.
+
+    Raises:
+        UsageError: the path is not a readable file.
+    """
+    if settings.model is None:
+        return None
+    path = root / settings.model
+    if not path.is_file():
+        raise UsageError(f"{settings.model}: no such model file; give --model PATH or set model in [tool.pv]")
+    return path
+
+
+def fingerprints(root: Path, settings: Settings) -> Fingerprints:
+    return Fingerprints(root, model=model_path(root, settings), search=settings.python_path)
+
+
+def standings(root: Path, settings: Settings, contracts: Iterable[Contract], *, today: date) -> Standings:
+    """Read every record once and judge each contract by the fresh ones.
+
+    Raises:
+        EvidenceError: a record is not what its name says.
+    """
+    store = Store(root / settings.evidence_dir)
+    by_falsifier: dict[tuple[str, str], list[Stored]] = defaultdict(list)
+    count = 0
+    for stored in store:
+        count += 1
+        predicate = stored.statement.predicate
+        by_falsifier[predicate.contract, predicate.falsifier].append(stored)
+    today_prints = fingerprints(root, settings)
+    unreadable: list[str] = []
+    judged = []
+    for contract in contracts:
+        found: dict[str, FalsifierStanding] = {}
+        for falsifier in contract.falsifiers:
+            records = by_falsifier.get((contract.id, falsifier.id), [])
+            found[falsifier.id] = _judge(contract, falsifier, records, today_prints, unreadable)
+        judged.append(contract_standing(contract, found, today=today))
+    return Standings(tuple(judged), count, tuple(unreadable))
+
+
+def _judge(
+    contract: Contract, falsifier: Falsifier, records: list[Stored], prints: Fingerprints, unreadable: list[str]
+) -> FalsifierStanding:
+    try:
+        current: Fingerprint | None = prints.of(contract, falsifier)
+        trouble = ""
+    except EvidenceError as err:
+        current, trouble = None, str(err)
+        unreadable.append(f"{falsifier.id}: {err}")
+    return falsifier_standing(falsifier, [_proof(stored, current, trouble) for stored in records])
+
+
+def _proof(stored: Stored, current: Fingerprint | None, trouble: str) -> Proof:
+    predicate = stored.statement.predicate
+    stale = (trouble,) if current is None else current.changes(predicate.files)
+    return Proof(
+        target=predicate.target,
+        result=predicate.result,
+        started=predicate.started,
+        evidence=stored.digest,
+        stale=stale,
+        values=len(predicate.values),
+        challenges={item.fault: item.outcome for item in predicate.challenges},
+        reason=predicate.reason,
+    )
