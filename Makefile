@@ -1,0 +1,60 @@
+# Two commands do all set-up: `make discharge` runs the main job, `make test` passes the tests.
+# Both make what they need in $(VENV); `make help` lists the rest.
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help discharge test check lint self bench teacher clean
+
+help:  ## say what each target does
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+discharge: $(VENV)/.runtime  ## judge every bundled contract against the bundled model, on this machine
+	$(BIN)/pv discharge
+
+test: $(VENV)/.dev  ## run the tests
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/.dev lint self  ## everything that CI checks besides the tests
+
+lint: $(VENV)/.dev  ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+self: $(VENV)/.dev  ## pv on its own contracts
+	$(BIN)/pv validate
+	$(BIN)/pv lint --strict-test-binding
+	$(BIN)/pv status
+
+bench: $(VENV)/.dev  ## print the figures: quantiser error, tokens per second, start-up times
+	$(BIN)/python -m engine.quant.rmse
+	$(BIN)/python -m engine.bench
+	$(BIN)/python tests/bench/startup.py
+
+teacher: $(VENV)/.dev  ## train, export and evaluate the bundled model again (about an hour on two cores)
+	$(BIN)/python -m engine.teacher.train
+	$(BIN)/python -m engine.teacher.export
+	$(BIN)/python -m engine.teacher.evaluate
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+$(BIN)/python:
+	@echo "making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pv needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing pv and engine (no torch, no triton) into $(VENV)"
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing pv, engine and the development tools into $(VENV)"
+	@$(PIP) --editable '.[dev]'
+	@touch $(VENV)/.runtime $@
