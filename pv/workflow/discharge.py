@@ -1,0 +1,305 @@
+"""`pv discharge`: plan, run, challenge, record, stand, and write the block.
+
+The order keeps promises: the intent is in the ledger before anything runs, inputs are fingerprinted before and
+after, evidence is durable before a contract file mentions it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pv.atomic import write_atomically
+from pv.bind.collect import collect
+from pv.catalog import Catalog
+from pv.challenge import challenge_jobs
+from pv.discharge.block import as_discharge, with_block
+from pv.discharge.standing import ContractStanding, FalsifierStanding
+from pv.errors import EvidenceError, PvError
+from pv.evidence.fingerprint import Fingerprint
+from pv.evidence.ledger import Ledger
+from pv.evidence.record import host_tag, now, statement
+from pv.evidence.store import Store
+from pv.load import Loaded, load_text
+from pv.run.child import run_jobs
+from pv.schema.binding import Collection
+from pv.schema.contract import Contract, Falsifier
+from pv.schema.run import ChallengeRun, Job, Outcome
+from pv.schema.settings import Settings
+from pv.schema.verdict import Result, Standing, is_weaker, serves
+from pv.workflow.select import Selected, contracts_of
+from pv.workflow.standings import fingerprints, standings
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One falsifier on one target, bound to what pytest collected."""
+
+    loaded: Loaded
+    contract: Contract
+    falsifier: Falsifier
+    job: Job
+    unbound: str = ""
+    """Why it cannot run; empty if it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What came of one planned falsifier."""
+
+    planned: Planned
+    outcome: Outcome
+    challenges: tuple[ChallengeRun, ...]
+    standing: FalsifierStanding
+    evidence: str | None
+    """Digest of the record; None where nothing ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class DischargeReport:
+    run: str
+    entries: tuple[Entry, ...]
+    contracts: tuple[ContractStanding, ...]
+    elsewhere: tuple[tuple[Contract, Falsifier, FalsifierStanding], ...]
+    """Selected falsifiers that need none of the targets asked for."""
+    written: tuple[str, ...]
+    """Contract files whose block changed."""
+    duration_s: float
+
+    @property
+    def refuted(self) -> int:
+        shown = [entry.standing for entry in self.entries] + [item[2] for item in self.elsewhere]
+        return sum(item.standing is Standing.FALSIFIED for item in shown)
+
+    @property
+    def undecided(self) -> int:
+        """Runs on a target asked for that did not end in a PASS with every challenge caught."""
+        return sum(not _proved(entry) for entry in self.entries)
+
+
+@dataclass(slots=True)
+class Watch:
+    """Where progress goes; every hook may be replaced."""
+
+    planned: Callable[[Sequence[Planned]], None] = field(default=lambda _plan: None)
+    ran: Callable[[Outcome], None] = field(default=lambda _outcome: None)
+    challenged: Callable[[Job, ChallengeRun], None] = field(default=lambda _job, _run: None)
+
+
+def plan(root: Path, settings: Settings, selected: Sequence[Selected], targets: Sequence[str]) -> list[Planned]:
+    """Bind every selected falsifier to the tests that pytest collects, for each target it can use."""
+    files = list(dict.fromkeys(falsifier.test.split("::", 1)[0] for _, _, falsifier in selected))
+    collection = collect(root, settings, files)
+    return [
+        _bind(loaded, contract, falsifier, target, collection)
+        for loaded, contract, falsifier in selected
+        for target in targets
+        if any(serves(target, required) or is_weaker_run(target, required) for required in falsifier.targets)
+    ]
+
+
+def is_weaker_run(target: str, required: str) -> bool:
+    """A weaker target is worth running only where it executes the same kernels; `cpu` never stands in for `cuda`."""
+    return target != "cpu" and is_weaker(target, required)
+
+
+def discharge(
+    root: Path,
+    settings: Settings,
+    catalog: Catalog,
+    selected: Sequence[Selected],
+    targets: Sequence[str],
+    watch: Watch,
+) -> DischargeReport:
+    """Run the selected falsifiers on the targets and record what they show.
+
+    Raises:
+        EvidenceError: the store cannot be written; nothing was run.
+        PvError: a contract file changed while the falsifiers ran.
+    """
+    began = datetime.now(UTC)
+    store = Store(root / settings.evidence_dir)
+    ledger = Ledger(store.folder, host_tag())
+    planned = plan(root, settings, selected, targets)
+    watch.planned(planned)
+    runnable = [item for item in planned if not item.unbound]
+
+    run, started = secrets.token_hex(8), now()
+    before = _fingerprints(root, settings, runnable)
+    with store.lock():
+        ledger.append(
+            "intent", run=run, time=started, planned=[[item.falsifier.id, item.job.target] for item in runnable]
+        )
+    outcomes = _run(root, settings, runnable, watch)
+    challenges = _challenge(root, settings, runnable, outcomes, watch)
+    after = _fingerprints(root, settings, runnable)
+
+    digests: dict[tuple[str, str], str] = {}
+    with store.lock():
+        for item in runnable:
+            key = (item.falsifier.id, item.job.target)
+            outcome = _unless_changed(outcomes[key], before[key], after[key])
+            outcomes[key] = outcome
+            for attachment in outcome.attachments:
+                store.attach(attachment.sha256, attachment.data)
+            digests[key] = store.add(
+                statement(
+                    run=run,
+                    started=started,
+                    contract=item.contract,
+                    outcome=outcome,
+                    challenges=challenges.get(key, ()),
+                    fingerprint=before[key],
+                )
+            )
+            ledger.append(
+                "result",
+                run=run,
+                time=now(),
+                falsifier=item.falsifier.id,
+                target=item.job.target,
+                result=outcome.result.value,
+                evidence=digests[key],
+            )
+        ledger.append("end", run=run, time=now(), results=len(runnable))
+
+    concerned = contracts_of(selected)
+    judged = standings(root, settings, [contract for _, contract in concerned], today=began.date())
+    written = _write_blocks(root, concerned, judged.contracts)
+    by_id = {item.falsifier: item for contract in judged.contracts for item in contract.falsifiers}
+    shown = {item.falsifier.id for item in planned}
+    return DischargeReport(
+        run=run,
+        entries=tuple(
+            Entry(
+                item,
+                outcomes.get((item.falsifier.id, item.job.target)) or _not_run(item),
+                challenges.get((item.falsifier.id, item.job.target), ()),
+                by_id[item.falsifier.id],
+                digests.get((item.falsifier.id, item.job.target)),
+            )
+            for item in planned
+        ),
+        contracts=judged.contracts,
+        elsewhere=tuple((c, f, by_id[f.id]) for _, c, f in selected if f.id not in shown),
+        written=tuple(written),
+        duration_s=(datetime.now(UTC) - began).total_seconds(),
+    )
+
+
+def _bind(loaded: Loaded, contract: Contract, falsifier: Falsifier, target: str, collection: Collection) -> Planned:
+    tests = collection.bound_to(falsifier.test)
+    unmarked = [test.nodeid for test in tests if falsifier.id not in test.falsifies]
+    unbound = ""
+    if not tests:
+        path = falsifier.test.split("::", 1)[0]
+        problem = next((item.message for item in collection.problems if item.path == path), "")
+        unbound = f"{falsifier.test} is not collected by pytest" + (f": {problem}" if problem else "")
+    elif unmarked:
+        unbound = f'{unmarked[0]} does not carry @pytest.mark.falsifies("{falsifier.id}")'
+    job = Job(
+        falsifier=falsifier.id,
+        contract=contract.id,
+        nodeids=tuple(test.nodeid for test in tests),
+        target=target,
+        timeout_s=falsifier.timeout_s,
+    )
+    return Planned(loaded, contract, falsifier, job, unbound)
+
+
+def _fingerprints(root: Path, settings: Settings, planned: Sequence[Planned]) -> dict[tuple[str, str], Fingerprint]:
+    prints = fingerprints(root, settings)
+    return {(item.falsifier.id, item.job.target): prints.of(item.contract, item.falsifier) for item in planned}
+
+
+def _run(root: Path, settings: Settings, planned: Sequence[Planned], watch: Watch) -> dict[tuple[str, str], Outcome]:
+    """Every job, in one child per target."""
+    outcomes: dict[tuple[str, str], Outcome] = {}
+    for target in dict.fromkeys(item.job.target for item in planned):
+        jobs = [item.job for item in planned if item.job.target == target]
+        for outcome in run_jobs(root, settings, jobs, on_outcome=watch.ran):
+            outcomes[outcome.job.falsifier, target] = outcome
+    return outcomes
+
+
+def _challenge(
+    root: Path,
+    settings: Settings,
+    planned: Sequence[Planned],
+    outcomes: Mapping[tuple[str, str], Outcome],
+    watch: Watch,
+) -> dict[tuple[str, str], tuple[ChallengeRun, ...]]:
+    """Seed every declared fault, for the falsifiers that passed: a failing one needs no proof that it can fail."""
+    batch = [
+        (item.job, tuple(challenge.fault for challenge in item.falsifier.challenges))
+        for item in planned
+        if item.falsifier.challenges and outcomes[item.falsifier.id, item.job.target].result is Result.PASS
+    ]
+    found = challenge_jobs(root, settings, batch, on_challenge=watch.challenged)
+    return {(job.falsifier, job.target): tuple(runs) for job, runs in found}
+
+
+def _unless_changed(outcome: Outcome, before: Fingerprint, after: Fingerprint) -> Outcome:
+    changed = after.changes(before.files)
+    if not changed:
+        return outcome
+    return Outcome(
+        job=outcome.job,
+        result=Result.ERROR,
+        reason=f"inputs changed while it ran: {'; '.join(changed)}; run it again",
+        duration_s=outcome.duration_s,
+        values=outcome.values,
+        used_model=outcome.used_model,
+        versions=outcome.versions,
+    )
+
+
+def _not_run(item: Planned) -> Outcome:
+    return Outcome(job=item.job, result=Result.NOT_RUN, reason=item.unbound, duration_s=0.0)
+
+
+def _proved(entry: Entry) -> bool:
+    faults = entry.planned.falsifier.challenges
+    caught = {run.fault for run in entry.challenges if run.outcome.value == "CAUGHT"}
+    return (
+        entry.outcome.result is Result.PASS
+        and bool(entry.outcome.values)
+        and bool(faults)
+        and all(challenge.fault in caught for challenge in faults)
+    )
+
+
+def _write_blocks(
+    root: Path, contracts: Sequence[tuple[Loaded, Contract]], judged: Sequence[ContractStanding]
+) -> list[str]:
+    """Put the recomputed block into each file, and prove by reading it back that nothing else changed."""
+    by_id = {item.contract: item for item in judged}
+    written = []
+    for loaded, contract in contracts:
+        path = root / loaded.path
+        try:
+            text = path.read_bytes()
+        except OSError as err:
+            raise EvidenceError(f"{loaded.path}: cannot be read: {err.strerror or err}") from err
+        if text != loaded.text:
+            raise PvError(f"{loaded.path}: changed while its falsifiers ran; its discharge block was not written")
+        wanted = as_discharge(by_id[contract.id])
+        if contract.discharge == wanted:
+            continue
+        new = with_block(text, wanted)
+        reread = load_text(new, loaded.path).contract
+        if reread is None or reread.discharge != wanted or _claims(reread) != _claims(contract):
+            raise PvError(
+                f"{loaded.path}: its discharge block cannot be replaced without touching the rest of the file; "
+                "move `discharge:` to the end of the file, as an ordinary top-level key"
+            )
+        write_atomically(path, new)
+        written.append(loaded.path)
+    return written
+
+
+def _claims(contract: Contract) -> Contract:
+    return contract.model_copy(update={"discharge": None})
