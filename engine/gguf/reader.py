@@ -1,0 +1,219 @@
+"""Open a GGUF file: header checked whole, weights mapped and never copied.
+
+    offset  bytes  field      type
+         0      4  magic      "GGUF"
+         4      4  version    u32       2 or 3, little-endian
+         8      8  n_tensors  u64
+        16      8  n_kv       u64
+        24         n_kv metadata entries, n_tensors tensor infos, padding, data
+
+A message names the file, the rule, the byte and the value:
+`<file>: GGUF-<code> at byte <offset>: <field> is <value>; <rule>; <what to do>`.
+Codes: F* the file, H* header, K* keys and scalars, S* strings, A* arrays, L* alignment, T* tensors, M* the model.
+
+Source: the GGUF specification in ggml's docs/gguf.md; limits are far above the real models of 2025.
+Not here: version 1 (32-bit counts), big-endian files, arrays of arrays.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.gguf import header
+from engine.gguf.cursor import Cursor
+from engine.gguf.display import quote
+from engine.gguf.metadata import Entry, Value
+from engine.gguf.tensors import TensorInfo, read_tensors
+from engine.gguf.types import RUNNABLE_TYPES, GgmlType, ValueType
+
+__all__ = ["GgufFile", "TensorInfo", "Value", "open_gguf"]
+
+_T = TypeVar("_T", bool, int, float, str, list[str], npt.NDArray[Any])
+
+_UNSIGNED = (ValueType.U32, ValueType.U8, ValueType.U16, ValueType.U64)
+_FLOATS = (ValueType.F32, ValueType.F64)
+
+
+def open_gguf(
+    path: str | os.PathLike[str], *, strict: bool = False, types: Collection[GgmlType] = RUNNABLE_TYPES
+) -> GgufFile:
+    """Open and check a GGUF file.
+
+    Args:
+        strict: refuse bytes that belong to no tensor; otherwise they are in `GgufFile.warnings`.
+        types: tensor types to accept; the default are those that the engine can run.
+
+    Raises:
+        GgufError: the file is refused; see the codes of this module.
+    """
+    path = Path(path)
+    descriptor = _open(path)
+    try:
+        return GgufFile(path, descriptor, strict=strict, types=types)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _open(path: Path) -> int:
+    name = Cursor(-1, path.name, 0)
+    try:
+        # O_NONBLOCK: opening a FIFO would otherwise wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as err:
+        reason = err.strerror.lower() if isinstance(err, OSError) and err.strerror else str(err)
+        raise name.error("F01", None, f"cannot open the file: {reason}") from err
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise name.error("F01", None, "not a regular file", "give the path of a .gguf file")
+    return descriptor
+
+
+class GgufFile:
+    """An open GGUF file.
+
+    Attributes:
+        path: as given to `open_gguf`.
+        size_bytes: of the whole file.
+        version: 2 or 3.
+        alignment: of tensor data, in bytes.
+        metadata: by key, in file order; arrays of strings are lists, other arrays read-only numpy arrays.
+        metadata_types: `u32`, `string`, `array of f32`, by key.
+        tensors: by name, in file order.
+        warnings: one line each; bytes that belong to no tensor.
+    """
+
+    def __init__(self, path: Path, descriptor: int, *, strict: bool, types: Collection[GgmlType]) -> None:
+        """Read the header; `open_gguf` is the way to call this."""
+        self.path = path
+        self._descriptor: int | None = descriptor
+        self._stat = os.fstat(descriptor)
+        self.size_bytes = self._stat.st_size
+        cursor = Cursor(descriptor, path.name, self.size_bytes)
+        self._cursor = cursor
+        self.version, n_tensors, n_kv = header.read_counts(cursor)
+        self._entries = header.read_metadata(cursor, n_kv)
+        self.alignment = header.alignment(cursor, self._entries)
+        header.check_hyperparameters(cursor, self._entries)
+        tensors, warnings = read_tensors(cursor, n_tensors, self.alignment, types)
+        if strict and warnings:
+            raise cursor.error("T26", cursor.position, warnings[0], "refused because of strict reading")
+        cursor.buffer = b""
+        self.metadata: Mapping[str, Value] = MappingProxyType({k: entry.value for k, entry in self._entries.items()})
+        self.metadata_types: Mapping[str, str] = MappingProxyType({k: e.label for k, e in self._entries.items()})
+        self.tensors: Mapping[str, TensorInfo] = MappingProxyType(tensors)
+        self.warnings = tuple(warnings)
+        self.check_unchanged()
+        self._bytes: npt.NDArray[np.uint8] | None = np.frombuffer(
+            mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), np.uint8
+        )
+
+    def data(self, name: str) -> npt.NDArray[np.uint8]:
+        """Packed rows of one tensor, mapped, read-only: (*leading dims, row_bytes) uint8.
+
+        The view stays valid after `close`. Truncating the file while it is mapped kills the process at the next
+        access, as with every mapped file; `check_unchanged` tells before.
+        """
+        info = self.tensors[name]
+        if self._bytes is None:
+            raise self._cursor.error("F01", None, "the file is closed")
+        part = self._bytes[info.offset : info.offset + info.size_bytes]
+        return part.reshape(*info.shape[:-1], info.row_bytes)
+
+    @overload
+    def get(self, key: str, kind: type[_T]) -> _T: ...
+
+    @overload
+    def get(self, key: str, kind: type[_T], *, default: _T | None) -> _T | None: ...
+
+    def get(self, key: str, kind: type[Any], *, default: Any = ...) -> Any:
+        """One metadata value of the type that the caller needs.
+
+        Args:
+            kind: int (any unsigned type), float (f32, f64), bool, str, list (array of strings), or np.ndarray (array
+                of numbers).
+            default: returned where the key is absent; without one, absence is an error.
+
+        Raises:
+            GgufError: GGUF-K13, absent or of another type.
+        """
+        entry = self._entries.get(key)
+        if entry is None:
+            if default is not ...:
+                return default
+            raise self._cursor.error("K13", None, f"metadata key {quote(key)} is missing; expected {_describe(kind)}")
+        if not _is_kind(entry, kind):
+            raise self._cursor.error(
+                "K13", entry.value_offset, f"{quote(key)} is {_show(entry)}; expected {_describe(kind)}"
+            )
+        return entry.value
+
+    def check_unchanged(self) -> None:
+        """Compare size, modification time and inode with those at opening.
+
+        Raises:
+            GgufError: GGUF-M15, the file was changed or replaced since.
+        """
+        try:
+            now = self.path.stat()
+        except OSError as err:
+            raise self._cursor.error("M15", None, "the model file was removed while in use; load it again") from err
+        before = self._stat
+        if (now.st_size, now.st_mtime_ns, now.st_ino, now.st_dev) != (
+            before.st_size,
+            before.st_mtime_ns,
+            before.st_ino,
+            before.st_dev,
+        ):
+            raise self._cursor.error("M15", None, "the model file changed while in use; load it again")
+
+    def close(self) -> None:
+        """Close the descriptor; the map goes when the last array from `data` does."""
+        self._bytes = None
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> GgufFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _is_kind(entry: Entry, kind: type[Any]) -> bool:
+    if kind is int:
+        return entry.type in _UNSIGNED
+    if kind is float:
+        return entry.type in _FLOATS
+    if kind is bool:
+        return entry.type is ValueType.BOOL
+    if kind is str:
+        return entry.type is ValueType.STRING
+    if kind is list:
+        return entry.element_type is ValueType.STRING
+    if kind is np.ndarray:
+        return entry.type is ValueType.ARRAY and entry.element_type is not ValueType.STRING
+    raise TypeError(f"metadata kind {kind!r} is none of int, float, bool, str, list, np.ndarray")
+
+
+def _describe(kind: type[Any]) -> str:
+    names = {int: "u32", float: "f32", bool: "bool", str: "string", list: "array of string"}
+    return names.get(kind, "array of numbers")
+
+
+def _show(entry: Entry) -> str:
+    if entry.type is ValueType.ARRAY:
+        return f"{entry.label} of length {len(entry.value)}"  # type: ignore[arg-type]
+    return f"{entry.label} {quote(entry.value) if isinstance(entry.value, str) else entry.value}"
