@@ -50,5 +50,9 @@ class ContextError(EngineError):
     """A prompt is empty, or does not fit the context of the model."""
 
 
+class SamplingError(EngineError):
+    """A sampling parameter is out of its range, or the logits hold nothing to choose from."""
+
+
 class BackendError(EngineError):
     """The backend asked for is not available or must not run this model."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.errors import ModelError
+from engine.gguf.display import escape
 from engine.gguf.reader import GgufFile
 from engine.models import qwen2
 from engine.models.protocol import Config, Model
@@ -27,6 +28,7 @@ def load_model(file: GgufFile, ops: Ops) -> Model:
     if architecture not in ARCHITECTURES:
         supported = ", ".join(sorted(ARCHITECTURES))
         raise ModelError(
-            f"{file.path.name}: general.architecture {architecture!r} is not supported; supported: {supported}"
+            f"{escape(file.path.name)}: GGUF-K12: general.architecture {architecture!r} is not supported; "
+            f"supported: {supported}"
         )
     return ARCHITECTURES[architecture](file, ops)

@@ -61,31 +61,33 @@ class Qwen2Config:
         keys = Hyperparameters(file, ARCHITECTURE)
         tensors = TensorTable(file)
         hidden_size = keys.integer("embedding_length")
-        num_heads = keys.integer("attention.head_count")
-        num_kv_heads = keys.integer("attention.head_count_kv", num_heads)
+        num_heads = keys.integer("attention.head_count", code="M02")
+        num_kv_heads = keys.integer("attention.head_count_kv", num_heads, code="M02")
         if num_heads % num_kv_heads:
             raise keys.error(
-                f"qwen2.attention.head_count is {num_heads}, must be a multiple of head_count_kv, {num_kv_heads}"
+                "M02", f"qwen2.attention.head_count is {num_heads}, must be a multiple of head_count_kv, {num_kv_heads}"
             )
         if "attention.key_length" not in keys and hidden_size % num_heads:
-            raise keys.error(f"qwen2.embedding_length is {hidden_size}, must be a multiple of head_count, {num_heads}")
+            raise keys.error(
+                "M02", f"qwen2.embedding_length is {hidden_size}, must be a multiple of head_count, {num_heads}"
+            )
         head_dim = keys.integer("attention.key_length", hidden_size // num_heads)
         if head_dim % 2:
-            raise keys.error(f"head dimension is {head_dim}, must be even for rotary pairs")
+            raise keys.error("M02", f"head dimension is {head_dim}, must be even for rotary pairs")
         for key in ("attention.value_length", "rope.dimension_count"):
             if (found := keys.integer(key, head_dim)) != head_dim:
-                raise keys.error(f"qwen2.{key} is {found}, supported is only the head dimension, {head_dim}")
+                raise keys.error("M02", f"qwen2.{key} is {found}, supported is only the head dimension, {head_dim}")
         if (scaling := keys.text("rope.scaling.type", "none")) != "none":
-            raise keys.error(f"qwen2.rope.scaling.type is {scaling!r}; supported: 'none'")
+            raise keys.error("K12", f"qwen2.rope.scaling.type is {scaling!r}; supported: 'none'")
         if "attention.sliding_window" in keys:
-            raise keys.error("qwen2.attention.sliding_window is set; supported is only full attention")
-        num_layers = keys.integer("block_count")
+            raise keys.error("K12", "qwen2.attention.sliding_window is set; supported is only full attention")
+        num_layers = keys.integer("block_count", code="M01")
         if num_layers != (present := tensors.layers_present()):
-            raise keys.error(f"qwen2.block_count says {num_layers}, tensors exist for {present}")
+            raise keys.error("M01", f"qwen2.block_count says {num_layers}, tensors exist for {present}")
         embedding = tensors.shape("token_embd.weight")
         if len(embedding) != 2 or embedding[1] != hidden_size:
             raise keys.error(
-                f"qwen2.embedding_length says {hidden_size}, the shape of 'token_embd.weight' is {embedding}"
+                "M03", f"qwen2.embedding_length says {hidden_size}, the shape of 'token_embd.weight' is {embedding}"
             )
         return cls(
             hidden_size=hidden_size,
@@ -140,9 +142,7 @@ class Qwen2:
     def new_cache(self, max_positions: int | None = None) -> KvCache:
         """An empty cache for this model, for at most `max_positions` (default: the context length)."""
         config = self.config
-        return KvCache(
-            config.num_layers, config.num_kv_heads, config.head_dim, max_positions or config.context_length
-        )
+        return KvCache(config.num_layers, config.num_kv_heads, config.head_dim, max_positions or config.context_length)
 
     def forward(
         self,

@@ -8,6 +8,7 @@ import numpy as np
 
 from engine import quant
 from engine.errors import ModelError
+from engine.gguf.display import escape
 from engine.gguf.reader import GgufFile
 from engine.ops.protocol import F32, Weight
 
@@ -41,7 +42,7 @@ class TensorTable:
             ModelError: the tensor is missing.
         """
         if name not in self._file.tensors:
-            raise ModelError(f"{self._file.path.name}: missing tensor {name!r}")
+            raise self._error("M04", f"missing tensor {name!r}")
         self._asked.add(name)
         return self._file.tensors[name].shape
 
@@ -49,7 +50,7 @@ class TensorTable:
         """A weight that stays as it lies in the file.
 
         Raises:
-            ModelError: missing, of another shape, or of a type this engine cannot run.
+            ModelError: missing, or of another shape.
         """
         self._check(name, shape)
         info = self._file.tensors[name]
@@ -59,7 +60,7 @@ class TensorTable:
         """A norm weight or bias, decoded: small, and used at every token.
 
         Raises:
-            ModelError: missing, of another shape, or of a type this engine cannot run.
+            ModelError: missing, or of another shape.
         """
         self._check(name, (size,))
         decoded = quant.decode(self._file.tensors[name].type, self._file.data(name))
@@ -68,11 +69,7 @@ class TensorTable:
     def _check(self, name: str, expected: tuple[int, ...]) -> None:
         found = self.shape(name)
         if found != expected:
-            raise ModelError(
-                f"{self._file.path.name}: tensor {name!r} has shape {found}, the metadata asks for {expected}"
-            )
-        if self._file.tensors[name].type not in quant.SUPPORTED:
-            raise ModelError(
-                f"{self._file.path.name}: tensor {name!r} has type {self._file.tensors[name].type.name}, which this "
-                f"engine cannot run; supported: {', '.join(kind.name for kind in quant.SUPPORTED)}"
-            )
+            raise self._error("M03", f"tensor {name!r} has shape {found}, the metadata asks for {expected}")
+
+    def _error(self, code: str, problem: str) -> ModelError:
+        return ModelError(f"{escape(self._file.path.name)}: GGUF-{code}: {problem}")

@@ -25,6 +25,6 @@ def load_ops(backend: str) -> Ops:
     if backend not in BACKENDS:
         raise BackendError(f"backend {backend!r} is not in this version; available: {', '.join(sorted(BACKENDS))}")
     try:
-        return cast(Ops, importlib.import_module(BACKENDS[backend]))
+        return cast("Ops", importlib.import_module(BACKENDS[backend]))
     except ImportError as err:
         raise BackendError(f"backend {backend!r} cannot start: {err}") from err

@@ -4,7 +4,8 @@ A model is written once against `Ops`. `engine.ops.reference` defines every func
 backends repeat its signatures and are compared with it. A backend is a *module* that satisfies `Ops`: the model looks
 the functions up as attributes at each call, so that a seeded fault can replace one of them.
 
-Axis letters: T new tokens, S cached tokens, D hidden, H heads, Hkv kv heads, Dh head dim, F ffn, V vocab, N x K a weight.
+Axis letters: T new tokens, S cached tokens, D hidden, H heads, Hkv kv heads, Dh head dim, F ffn, V vocab; a weight is
+N rows of K.
 All activations are float32 and C-contiguous; no function modifies its arguments.
 """
 

@@ -41,7 +41,7 @@ def embedding(weight: Weight, token_ids: I64) -> F32:
         ShapeError: an id is outside 0..V-1.
     """
     vocab_size = weight.shape[0]
-    if token_ids.size and not (0 <= token_ids.min() and token_ids.max() < vocab_size):
+    if token_ids.size and not (token_ids.min() >= 0 and token_ids.max() < vocab_size):
         bad = token_ids[(token_ids < 0) | (token_ids >= vocab_size)][0]
         raise ShapeError(f"{weight.name}: token id {bad} is outside 0..{vocab_size - 1}")
     return quant.decode(weight.type, weight.data[token_ids])
@@ -137,4 +137,4 @@ def attention(q: F32, k: F32, v: F32, positions: I64) -> F32:
 def swiglu(gate: F32, up: F32) -> F32:
     """SiLU of gate (T, F) times up (T, F)."""
     with np.errstate(over="ignore"):  # exp(-gate) = inf for gate < -88, and gate / inf is the right limit, -0
-        return gate / (np.float32(1) + np.exp(-gate)) * up
+        return np.multiply(gate / (np.float32(1) + np.exp(-gate)), up, dtype=np.float32)

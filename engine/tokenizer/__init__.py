@@ -1,0 +1,141 @@
+"""Text to token ids and back, from the vocabulary in a GGUF file; BPE itself is done by the `tokenizers` library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer as BpeTokenizer
+
+from engine.errors import TokenizerError
+from engine.gguf.reader import GgufFile
+from engine.tokenizer.pretokenizers import PRETOKENIZERS
+from engine.tokenizer.stream import TextStream, token_bytes
+from engine.tokenizer.vocabulary import TokenType, Vocabulary, read_vocabulary
+
+__all__ = ["TextStream", "TokenType", "Tokenizer", "Vocabulary"]
+
+# Control tokens that end a turn in one family or another; a file may name only some of them as eos or eot.
+_ENDS = frozenset({"<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|end_of_text|>"})
+
+
+class Tokenizer:
+    """Encoder and decoder of one vocabulary."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self._special = frozenset(vocabulary.of_type(TokenType.CONTROL))
+        self._user_defined = frozenset(vocabulary.of_type(TokenType.USER_DEFINED))
+        self._bpe = build_bpe(vocabulary)
+        self.end_ids = self._find_ends()
+        """Ids after which generation stops."""
+
+    @classmethod
+    def from_gguf(cls, file: GgufFile) -> Tokenizer:
+        """The tokenizer stored in a file.
+
+        Raises:
+            TokenizerError: it is missing, broken or of a kind that is not supported.
+        """
+        return cls(read_vocabulary(file))
+
+    @property
+    def size(self) -> int:
+        """Number of token ids."""
+        return len(self.vocabulary.tokens)
+
+    @property
+    def bos_id(self) -> int | None:
+        return self.vocabulary.special_ids.get("bos")
+
+    @property
+    def eos_id(self) -> int | None:
+        return self.vocabulary.special_ids.get("eos")
+
+    def token(self, token_id: int | None) -> str:
+        """Text of one token as the vocabulary writes it; '' for None.
+
+        Raises:
+            TokenizerError: the id is outside the vocabulary.
+        """
+        if token_id is None:
+            return ""
+        self._check(token_id)
+        return self.vocabulary.tokens[token_id]
+
+    def encode(self, text: str, *, special: bool) -> list[int]:
+        """Token ids of a text; nothing is added before or after.
+
+        Args:
+            special: whether the text of a control token, such as '<|im_start|>', becomes that token. A rendered chat
+                template needs it; text of a user must not have it.
+
+        Raises:
+            TokenizerError: the text holds half of a surrogate pair, so it is no Unicode text.
+        """
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as err:
+            raise TokenizerError(f"text is not valid Unicode at character {err.start}: {text[err.start]!r}") from err
+        self._bpe.encode_special_tokens = not special
+        ids: list[int] = self._bpe.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def stream(self, *, skip_special: bool = True) -> TextStream:
+        """An incremental decoder.
+
+        Args:
+            skip_special: leave the control tokens out of the text.
+        """
+
+        def bytes_of(token_id: int) -> bytes:
+            self._check(token_id)
+            token = self.vocabulary.tokens[token_id]
+            if token_id in self._special:
+                return b"" if skip_special else token.encode("utf-8", "replace")
+            return token.encode("utf-8", "replace") if token_id in self._user_defined else token_bytes(token)
+
+        return TextStream(bytes_of)
+
+    def decode(self, token_ids: Iterable[int], *, skip_special: bool = True) -> str:
+        """Text of all ids; bytes that form no character become U+FFFD.
+
+        Raises:
+            TokenizerError: an id is outside the vocabulary.
+        """
+        stream = self.stream(skip_special=skip_special)
+        return "".join([*map(stream.push, token_ids), stream.finish()])
+
+    def _check(self, token_id: int) -> None:
+        if not 0 <= token_id < self.size:
+            raise TokenizerError(f"token id {token_id} is outside a vocabulary of {self.size}")
+
+    def _find_ends(self) -> frozenset[int]:
+        ids = self.vocabulary.special_ids
+        named = {ids[name] for name in ("eos", "eot", "eom") if name in ids}
+        return frozenset(named | {index for index in self._special if self.vocabulary.tokens[index] in _ENDS})
+
+
+def build_bpe(vocabulary: Vocabulary) -> BpeTokenizer:
+    """The `tokenizers` object of a vocabulary: normalise, split, byte-level, merge."""
+    split = PRETOKENIZERS[vocabulary.pre]
+    ids = {token: index for index, token in enumerate(vocabulary.tokens)}
+    bpe = BpeTokenizer(models.BPE(vocab=ids, merges=list(vocabulary.merges)))
+    if split.nfc:
+        bpe.normalizer = normalizers.NFC()
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(split.pattern), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    # One list in id order: for tokens that are prefixes of each other the library prefers the longest.
+    for kind, is_special in ((TokenType.CONTROL, True), (TokenType.USER_DEFINED, False)):
+        added = [
+            AddedToken(vocabulary.tokens[index], special=is_special, normalized=False)
+            for index in vocabulary.of_type(kind)
+        ]
+        if added:
+            bpe.add_tokens(added)
+    return bpe
