@@ -1,0 +1,169 @@
+"""Contract files: bounded YAML in, typed contracts and findings out.
+
+    bytes --text--> str --compose--> nodes with places --validate--> Contract
+            |                |                            |
+            +----------------+------ findings ------------+
+
+A file that is wrong gives findings, never an exception; all findings of one stage come in one pass.
+Only this package imports yaml.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from pv.errors import UsageError
+from pv.load.composer import compose
+from pv.load.nodes import KeyPath, Mapping, Node, SourceMap, dotted, to_data
+from pv.load.rules import LOADER_RULES
+from pv.load.sink import Sink
+from pv.load.text import MAX_BYTES, decode
+from pv.load.validate import validate
+from pv.schema.contract import Contract
+from pv.schema.finding import Finding
+
+__all__ = [
+    "LOADER_RULES",
+    "KeyPath",
+    "Loaded",
+    "Parsed",
+    "SourceMap",
+    "dotted",
+    "load_file",
+    "load_mapping",
+    "load_model",
+    "load_text",
+    "read_bytes",
+]
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed(Generic[ModelT]):
+    """A YAML file read as one model."""
+
+    path: str
+    model: ModelT | None
+    findings: tuple[Finding, ...]
+    locations: SourceMap
+    text: str
+    data: dict[str, Any] | None
+    """The file as dict, list, str and None; None if it could not be composed. Set even where the model is None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A contract file."""
+
+    path: str
+    """Relative to the project's root, POSIX separators."""
+    contract: Contract | None
+    """None if the file has an error."""
+    findings: tuple[Finding, ...]
+    locations: SourceMap
+    text: str
+    """Without a byte order mark; undecodable bytes are replaced."""
+    data: dict[str, Any] | None = None
+    """The file as dict, list, str and None; None if it could not be composed. Set even where the contract is None."""
+
+    @property
+    def id(self) -> str | None:
+        """As written, even if another part of the file is wrong."""
+        if self.contract is not None:
+            return self.contract.id
+        value = self.data.get("id") if self.data else None
+        return value if isinstance(value, str) else None
+
+
+def load_text(text: bytes, path: str) -> Loaded:
+    """Read a contract; `path` is only named in findings."""
+    parsed = load_model(text, path, Contract)
+    return Loaded(path, parsed.model, parsed.findings, parsed.locations, parsed.text, parsed.data)
+
+
+def load_file(root: Path, path: Path) -> Loaded:
+    """Read a contract file.
+
+    Args:
+        path: absolute, or relative to `root`.
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    absolute = root / path
+    shown = _relative(root, absolute)
+    return load_text(read_bytes(absolute, shown), shown)
+
+
+def load_model(text: bytes, path: str, model: type[ModelT]) -> Parsed[ModelT]:
+    """Read any other YAML file of pv by the same rules."""
+    sink, decoded, root = _compose(text, path)
+    places = SourceMap(path, root)
+    typed = None
+    data = to_data(root) if isinstance(root, Mapping) else None
+    if root is not None:
+        typed = validate(model, root, places, sink)
+    findings = sink.findings()
+    return Parsed(path, None if sink.has_errors else typed, findings, places, decoded, data)
+
+
+def load_mapping(text: bytes, path: str) -> tuple[dict[str, Any] | None, tuple[Finding, ...], SourceMap]:
+    """The file as dict, list, str and None, not typed; None if it is not a mapping that can be read."""
+    sink, _, root = _compose(text, path)
+    data = to_data(root) if isinstance(root, Mapping) else None
+    return data, sink.findings(), SourceMap(path, root)
+
+
+def read_bytes(path: Path, shown: str) -> bytes:
+    """At most one byte more than the loader takes; never waits for a pipe or a device."""
+    try:
+        # O_NONBLOCK: opening a named pipe without a writer would wait for one.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as err:
+        hint = "; check its permissions" if err.errno == errno.EACCES else ""
+        raise UsageError(f"{shown}: cannot read the file: {_reason(err)}{hint}") from err
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UsageError(f"{shown}: is not a regular file")
+        try:
+            return file.read(MAX_BYTES + 1)
+        except OSError as err:
+            raise UsageError(f"{shown}: cannot read the file: {_reason(err)}") from err
+
+
+def _compose(raw: bytes, path: str) -> tuple[Sink, str, Node | None]:
+    sink = Sink(path)
+    text = decode(raw, sink)
+    if text is None:
+        return sink, raw[:MAX_BYTES].decode("utf-8", "replace").removeprefix("\ufeff"), None
+    root = compose(text, sink)
+    if not isinstance(root, Mapping) and not sink.has_errors:
+        _report_root(root, sink)
+        root = None
+    return sink, text, root
+
+
+def _report_root(root: Node | None, sink: Sink) -> None:
+    if root is None or getattr(root, "text", "") is None:
+        sink.add("empty-file", "file is empty, expected a mapping of keys", (1, 1, 1, 1))
+        return
+    kind = "a list" if hasattr(root, "items") else "a single value"
+    sink.add("not-a-mapping", f"file holds {kind}, expected a mapping of keys", root.span)
+
+
+def _reason(err: OSError) -> str:
+    return (err.strerror or str(err)).lower()
+
+
+def _relative(root: Path, path: Path) -> str:
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return path.as_posix()
