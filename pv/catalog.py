@@ -1,0 +1,118 @@
+"""All contracts of a project by id, and the files they come from; read-only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+from pv.errors import NothingToCheck, UsageError
+from pv.load import Loaded, load_file
+from pv.schema.contract import Contract, Falsifier
+from pv.schema.settings import Settings
+
+SUFFIXES = (".yaml", ".yml")
+GATES = "gates"
+"""Folder below a contract folder that holds release questions, which are no contracts."""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    root: Path
+    loaded: tuple[Loaded, ...]
+    """Every file, readable or not, by path."""
+
+    @cached_property
+    def contracts(self) -> tuple[Contract, ...]:
+        """Every contract that could be read, by path of its file."""
+        return tuple(item.contract for item in self.loaded if item.contract is not None)
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Loaded]:
+        """Readable files; of several with one id, the first by path."""
+        found: dict[str, Loaded] = {}
+        for item in self.loaded:
+            if item.contract is not None:
+                found.setdefault(item.contract.id, item)
+        return MappingProxyType(found)
+
+    @cached_property
+    def duplicates(self) -> Mapping[str, tuple[Loaded, ...]]:
+        """Ids that several readable files claim."""
+        found: dict[str, list[Loaded]] = {}
+        for item in self.loaded:
+            if item.contract is not None:
+                found.setdefault(item.contract.id, []).append(item)
+        return MappingProxyType({id_: tuple(items) for id_, items in found.items() if len(items) > 1})
+
+    @cached_property
+    def dependencies(self) -> Mapping[str, tuple[str, ...]]:
+        """Contract id -> ids it depends on, known or not, each once."""
+        return MappingProxyType(
+            {
+                id_: tuple(dict.fromkeys(item.contract.depends_on))
+                for id_, item in self.by_id.items()
+                if item.contract is not None
+            }
+        )
+
+    def falsifiers(self) -> Iterator[tuple[Loaded, Falsifier]]:
+        """Every falsifier of every readable contract, in the order of files and of each file."""
+        for item in self.loaded:
+            if item.contract is not None:
+                for falsifier in item.contract.falsifiers:
+                    yield item, falsifier
+
+
+def load_catalog(root: Path, settings: Settings, paths: Sequence[Path] = ()) -> Catalog:
+    """Discover and read.
+
+    Raises:
+        UsageError: a path does not exist or cannot be read.
+        NothingToCheck: there is no contract file.
+    """
+    return Catalog(root, tuple(load_file(root, path) for path in discover(root, paths, settings)))
+
+
+def discover(root: Path, paths: Sequence[Path], settings: Settings) -> list[Path]:
+    """Contract files, absolute, each once, sorted.
+
+    Args:
+        paths: files, or folders to search, relative to the working directory; none means the folders of the settings.
+            A file that is named is taken whatever its suffix; gates are left out in any case.
+    Raises:
+        UsageError: a path does not exist, or a folder cannot be read.
+        NothingToCheck: there is no contract file; an empty selection is never green.
+    """
+    gates = [root / folder / GATES for folder in settings.contracts]
+    found: set[Path] = set()
+    for path in paths or _existing(root, settings.contracts):
+        absolute = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps `..`, resolve follows links
+        if not absolute.exists():
+            raise UsageError(f"{path}: no such file or folder")
+        candidates = _search(absolute, path) if absolute.is_dir() else [absolute]
+        found.update(item for item in candidates if not any(item.is_relative_to(folder) for folder in gates))
+    if not found:
+        places = [str(path) for path in paths] or [f"{folder}/" for folder in settings.contracts]
+        raise NothingToCheck(f"no contract files (*.yaml, *.yml) in {', '.join(places)}")
+    return sorted(found)
+
+
+def _existing(root: Path, folders: Iterable[str]) -> list[Path]:
+    return [root / folder for folder in folders if (root / folder).exists()]
+
+
+def _search(folder: Path, shown: Path) -> Iterator[Path]:
+    """Files below `folder`; hidden folders, linked folders and gates are left out."""
+
+    def fail(err: OSError) -> None:
+        raise UsageError(f"{shown}: cannot read the folder: {(err.strerror or str(err)).lower()}") from err
+
+    for parent, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if Path(parent) == folder and GATES in folders:
+            folders.remove(GATES)
+        yield from (Path(parent) / name for name in files if name.endswith(SUFFIXES) and not name.startswith("."))
