@@ -3,6 +3,7 @@
     PvError
     ├── UsageError        2  a flag, a selector or a path the user gave is wrong
     │   └── ConfigError   2  [tool.pv] is wrong
+    ├── UnreadableContract 1  a contract file has errors, so its claims are not known
     ├── NothingToCheck    3  the selection is empty; empty is never green
     ├── CannotDecide      4  missing, stale or wrong target
     ├── EvidenceError     2  the evidence store cannot be read or written
@@ -19,6 +20,10 @@ class PvError(Exception):
     """Base of everything pv raises on purpose."""
 
     exit_code = 5
+
+
+class UnreadableContract(PvError):  # noqa: N818 - a finding about the user's file
+    exit_code = 1
 
 
 class UsageError(PvError):

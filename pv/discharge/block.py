@@ -10,8 +10,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pv.discharge.standing import ContractStanding
 from pv.schema.contract import Discharge, FalsifierDischarge
+from pv.schema.standing import ContractStanding
 
 _KEY = b"discharge:"
 _NOTE = b"# Written by `pv discharge`; it has no power over any verdict.\n"

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from pv.schema.contract import Contract, Falsifier, Obligation
+from pv.schema.standing import ContractStanding, FalsifierStanding, ObligationStanding
 from pv.schema.verdict import ChallengeOutcome, Result, Standing, is_weaker, serves
 
 _WEAKEST_FIRST = (
@@ -44,34 +45,6 @@ class Proof:
     values: int = 0
     challenges: Mapping[str, ChallengeOutcome] = field(default_factory=dict)
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FalsifierStanding:
-    falsifier: str
-    standing: Standing
-    have: tuple[str, ...] = ()
-    """Targets with a fresh PASS."""
-    missing: tuple[str, ...] = ()
-    """What keeps it from DISCHARGED, one line each."""
-    evidence: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ObligationStanding:
-    obligation: str
-    standing: Standing
-    falsifiers: tuple[str, ...]
-    waived_until: date | None = None
-    """A waiver in force; a FALSIFIED obligation stays FALSIFIED beside it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ContractStanding:
-    contract: str
-    standing: Standing
-    obligations: tuple[ObligationStanding, ...]
-    falsifiers: tuple[FalsifierStanding, ...]
 
 
 def weakest(standings: Iterable[Standing]) -> Standing:

@@ -27,8 +27,6 @@ class Settings(Model):
     import_mode: Literal["prepend", "append", "importlib"] = "prepend"
     pytest_plugins: tuple[str, ...] = ()
     """Plugins that the bound tests need; nothing else is loaded."""
-    python_path: tuple[str, ...] = (".",)
-    """Import path of the project's tests, relative to the root."""
     workers: int = Field(default=2, ge=1, le=64)
     ignore: tuple[str, ...] = ()
     strict_test_binding: bool = False

@@ -14,21 +14,21 @@ from pathlib import Path
 
 from pv.atomic import write_atomically
 from pv.bind.collect import collect
-from pv.catalog import Catalog
 from pv.challenge import challenge_jobs
 from pv.discharge.block import as_discharge, with_block
-from pv.discharge.standing import ContractStanding, FalsifierStanding
 from pv.errors import EvidenceError, PvError
 from pv.evidence.fingerprint import Fingerprint
 from pv.evidence.ledger import Ledger
 from pv.evidence.record import host_tag, now, statement
 from pv.evidence.store import Store
 from pv.load import Loaded, load_text
+from pv.report.discharge import Row, Summary
 from pv.run.child import run_jobs
 from pv.schema.binding import Collection
 from pv.schema.contract import Contract, Falsifier
 from pv.schema.run import ChallengeRun, Job, Outcome
 from pv.schema.settings import Settings
+from pv.schema.standing import ContractStanding, FalsifierStanding
 from pv.schema.verdict import Result, Standing, is_weaker, serves
 from pv.workflow.select import Selected, contracts_of
 from pv.workflow.standings import fingerprints, standings
@@ -109,7 +109,6 @@ def is_weaker_run(target: str, required: str) -> bool:
 def discharge(
     root: Path,
     settings: Settings,
-    catalog: Catalog,
     selected: Sequence[Selected],
     targets: Sequence[str],
     watch: Watch,
@@ -167,8 +166,10 @@ def discharge(
         ledger.append("end", run=run, time=now(), results=len(runnable))
 
     concerned = contracts_of(selected)
-    judged = standings(root, settings, [contract for _, contract in concerned], today=began.date())
-    written = _write_blocks(root, concerned, judged.contracts)
+    # Under the lock, so that of two runs that end together the later one sees the evidence of both.
+    with store.lock():
+        judged = standings(root, settings, [contract for _, contract in concerned], today=began.date())
+        written = _write_blocks(root, concerned, judged.contracts)
     by_id = {item.falsifier: item for contract in judged.contracts for item in contract.falsifiers}
     shown = {item.falsifier.id for item in planned}
     return DischargeReport(
@@ -187,6 +188,57 @@ def discharge(
         elsewhere=tuple((c, f, by_id[f.id]) for _, c, f in selected if f.id not in shown),
         written=tuple(written),
         duration_s=(datetime.now(UTC) - began).total_seconds(),
+    )
+
+
+def rows(report: DischargeReport) -> list[Row]:
+    """The report as it is shown: what ran first, then what needs other targets."""
+    shown = [
+        Row(
+            id=entry.planned.falsifier.id,
+            contract=entry.planned.contract.id,
+            target=entry.planned.job.target,
+            result=entry.outcome.result,
+            reason=entry.outcome.reason,
+            detail=entry.outcome.detail,
+            if_fails=entry.planned.falsifier.if_fails,
+            standing=entry.standing.standing,
+            missing=entry.standing.missing,
+            values=entry.outcome.values,
+            challenges=entry.challenges,
+            evidence=entry.evidence,
+            duration_s=entry.outcome.duration_s,
+        )
+        for entry in report.entries
+    ]
+    others = [
+        Row(
+            id=falsifier.id,
+            contract=contract.id,
+            target=None,
+            result=Result.NOT_RUN,
+            reason=f"needs {', '.join(falsifier.targets)}",
+            detail="",
+            if_fails=falsifier.if_fails,
+            standing=standing.standing,
+            missing=standing.missing,
+            values=(),
+            challenges=(),
+            evidence=None,
+            duration_s=0.0,
+        )
+        for contract, falsifier, standing in report.elsewhere
+    ]
+    return shown + others
+
+
+def summary(report: DischargeReport, targets: Sequence[str]) -> Summary:
+    return Summary(
+        run=report.run,
+        contracts=tuple((item.contract, item.standing) for item in report.contracts),
+        targets=tuple(targets),
+        written=report.written,
+        duration_s=report.duration_s,
     )
 
 
@@ -277,17 +329,18 @@ def _write_blocks(
 ) -> list[str]:
     """Put the recomputed block into each file, and prove by reading it back that nothing else changed."""
     by_id = {item.contract: item for item in judged}
-    written = []
+    written: list[str] = []
     for loaded, contract in contracts:
         path = root / loaded.path
         try:
             text = path.read_bytes()
         except OSError as err:
             raise EvidenceError(f"{loaded.path}: cannot be read: {err.strerror or err}") from err
-        if text != loaded.text:
+        current = load_text(text, loaded.path).contract
+        if current is None or _claims(current) != _claims(contract):
             raise PvError(f"{loaded.path}: changed while its falsifiers ran; its discharge block was not written")
         wanted = as_discharge(by_id[contract.id])
-        if contract.discharge == wanted:
+        if current.discharge == wanted:
             continue
         new = with_block(text, wanted)
         reread = load_text(new, loaded.path).contract

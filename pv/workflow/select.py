@@ -1,4 +1,4 @@
-"""Selectors: which falsifiers a command is about."""
+"""Which contracts and falsifiers a command is about."""
 
 from __future__ import annotations
 
@@ -6,13 +6,36 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pv.catalog import Catalog
-from pv.errors import NothingToCheck, UsageError
+from pv.catalog import Catalog, load_catalog
+from pv.errors import NothingToCheck, UnreadableContract, UsageError
 from pv.load import Loaded
 from pv.schema.contract import Contract, Falsifier
+from pv.schema.finding import Severity
+from pv.schema.settings import Settings
 from pv.suggest import did_you_mean
 
 Selected = tuple[Loaded, Contract, Falsifier]
+
+
+def readable_catalog(root: Path, settings: Settings) -> Catalog:
+    """The project's contracts, all of them readable and with ids of their own.
+
+    Raises:
+        UnreadableContract: a file has errors or an id stands twice; the first one is named.
+        UsageError, NothingToCheck: see `load_catalog`.
+    """
+    catalog = load_catalog(root, settings)
+    errors = [item for loaded in catalog.loaded for item in loaded.findings if item.severity is Severity.ERROR]
+    if errors:
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
+        raise UnreadableContract(f"{first.location}: {first.message}{more}; run pv validate")
+    for name, files in catalog.duplicates.items():
+        raise UnreadableContract(f"contract id '{name}' stands in {' and '.join(item.path for item in files)}")
+    repeated = _repeated(falsifier.id for _, falsifier in catalog.falsifiers())
+    if repeated:
+        raise UnreadableContract(f"falsifier id '{repeated}' stands twice in the catalog; run pv validate")
+    return catalog
 
 
 def select(catalog: Catalog, selectors: Sequence[str]) -> list[Selected]:
@@ -47,6 +70,15 @@ def select(catalog: Catalog, selectors: Sequence[str]) -> list[Selected]:
 def contracts_of(selected: Iterable[Selected]) -> list[tuple[Loaded, Contract]]:
     """The contracts concerned, each once, in order."""
     return list({contract.id: (loaded, contract) for loaded, contract, _ in selected}.values())
+
+
+def _repeated(names: Iterable[str]) -> str | None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _names(selector: str, item: Selected, root: Path) -> bool:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from pv.discharge.standing import ContractStanding, FalsifierStanding, Proof, contract_standing, falsifier_standing
+from pv.discharge.standing import Proof, contract_standing, falsifier_standing
 from pv.errors import EvidenceError, UsageError
 from pv.evidence.fingerprint import Fingerprint, Fingerprints
 from pv.evidence.store import Store, Stored
+from pv.process.pytest_options import project_ini
 from pv.schema.contract import Contract, Falsifier
 from pv.schema.settings import Settings
+from pv.schema.standing import ContractStanding, FalsifierStanding
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,9 @@ def model_path(root: Path, settings: Settings) -> Path | None:
 
 
 def fingerprints(root: Path, settings: Settings) -> Fingerprints:
-    return Fingerprints(root, model=model_path(root, settings), search=settings.python_path)
+    """Fingerprints of the project as it is now; imports are looked up where pytest would find them."""
+    search = project_ini(root).get("pythonpath", [])
+    return Fingerprints(root, model=model_path(root, settings), search=tuple(search))
 
 
 def standings(root: Path, settings: Settings, contracts: Iterable[Contract], *, today: date) -> Standings:
