@@ -79,7 +79,7 @@ def read_tensors(
         try:
             info = _read_info(cursor, index, types)
         except GgufError as err:
-            better = _wrong_metadata_count(cursor, start) if index == 0 else None
+            better = _wrong_metadata_count(cursor, start, types) if index == 0 else None
             better = better or _wrong_tensor_count(cursor, list(infos.values()), info_at, count, alignment)
             raise (better or err) from None
         if info.name in infos:
@@ -178,11 +178,12 @@ def _align(position: int, alignment: int) -> int:
     return -(-position // alignment) * alignment
 
 
-def _wrong_metadata_count(cursor: Cursor, start: int) -> GgufError | None:
-    """H15, if what stands in place of the first tensor info reads as one more metadata entry."""
+def _wrong_metadata_count(cursor: Cursor, start: int, types: Collection[GgmlType]) -> GgufError | None:
+    """H15, if a metadata entry stands in place of the first tensor info, and a tensor info follows it."""
     cursor.position = start
     try:
         entry = read_entry(cursor)
+        _read_info(cursor, 0, types)
     except GgufError:
         return None
     return cursor.error(
