@@ -10,11 +10,14 @@ Source: Qwen2 in the Transformers documentation; tensor names from the GGUF spec
 Not here: inference for users (engine.models.qwen2 is written independently and judges this module's export).
 """
 
+# torch is not followed by the type checker, so its base classes and decorators are Any.
+# mypy: disable-error-code="misc, untyped-decorator"
+
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from engine.teacher.shape import TEACHER, TeacherShape
 
@@ -34,7 +37,7 @@ class RmsNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
+        return functional.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
 
 
 class Block(nn.Module):
@@ -66,12 +69,12 @@ class Block(nn.Module):
         if past is not None:
             k, v = torch.cat((past[0], k), dim=2), torch.cat((past[1], v), dim=2)
         groups = s.num_heads // s.num_kv_heads
-        a = F.scaled_dot_product_attention(
+        a = functional.scaled_dot_product_attention(
             q, k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1), is_causal=t > 1
         )
         x = x + self.attn_output(a.transpose(1, 2).reshape(b, t, -1))
         h = self.ffn_norm(x)
-        x = x + self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h))
+        x = x + self.ffn_down(functional.silu(self.ffn_gate(h)) * self.ffn_up(h))
         return x, (k, v)
 
 
@@ -124,7 +127,7 @@ class Net(nn.Module):
         w = weights[:, 1:].reshape(-1)
         kept = w.nonzero().squeeze(1)
         logits = self.output(h.reshape(-1, h.shape[-1])[kept]).float()
-        each = F.cross_entropy(logits, token_ids[:, 1:].reshape(-1)[kept], reduction="none")
+        each = functional.cross_entropy(logits, token_ids[:, 1:].reshape(-1)[kept], reduction="none")
         return (each * w[kept]).sum() / w.sum()
 
 
