@@ -77,7 +77,9 @@ class Fingerprints:
 
     def _subject(self, falsifier: Falsifier, name: str) -> tuple[Path, ...]:
         found = self._closure.module(name)
-        if not found:
+        last = found[-1] if found else None
+        own_name = last and (last.parent.name if last.name == "__init__.py" else last.stem)
+        if own_name != name.rpartition(".")[2]:
             raise EvidenceError(f"{falsifier.id}: subject '{name}' is not a module of this project")
         return found
 

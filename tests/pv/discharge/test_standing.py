@@ -1,0 +1,183 @@
+"""Expected standings come from the definitions of the words, written out case by case."""
+
+from datetime import date
+
+import pytest
+
+from pv.discharge.standing import Proof, contract_standing, falsifier_standing, weakest
+from pv.schema.contract import Contract, Falsifier
+from pv.schema.verdict import ChallengeOutcome, Result, Standing
+
+FAULT = "lib.faults:off_by_one"
+CAUGHT = {FAULT: ChallengeOutcome.CAUGHT}
+
+
+def falsifier(targets=("cpu",), challenges=(FAULT,)):
+    return Falsifier(
+        id="F-1",
+        refutes=("holds",),
+        prediction="p",
+        test="t.py::test",
+        targets=targets,
+        challenges=challenges,
+        if_fails="look",
+    )
+
+
+def proof(result=Result.PASS, target="cpu", started="2026-01-01T00:00:00Z", **changes):
+    fields = {"values": 1, "challenges": CAUGHT, "evidence": f"sha256:{started}{result}{target}", "reason": "because"}
+    return Proof(target=target, result=result, started=started, **{**fields, **changes})
+
+
+def test_a_pass_with_values_and_every_challenge_caught_discharges():
+    judged = falsifier_standing(falsifier(), [proof()])
+    assert judged.standing is Standing.DISCHARGED
+    assert judged.have == ("cpu",)
+    assert judged.missing == ()
+    assert judged.evidence == (proof().evidence,)
+
+
+def test_no_evidence_is_open():
+    judged = falsifier_standing(falsifier(), [])
+    assert (judged.standing, judged.missing) == (Standing.OPEN, ("cpu: no evidence",))
+
+
+@pytest.mark.parametrize(
+    "result", [Result.ERROR, Result.TIMEOUT, Result.CRASH, Result.FLAKY, Result.SKIPPED, Result.NOT_RUN]
+)
+def test_anything_but_pass_and_fail_is_open(result):
+    judged = falsifier_standing(falsifier(), [proof(result)])
+    assert (judged.standing, judged.missing) == (Standing.OPEN, (f"cpu: {result.value}: because",))
+
+
+def test_wrong_target_is_open():
+    assert falsifier_standing(falsifier(), [proof(Result.WRONG_TARGET)]).standing is Standing.OPEN
+
+
+def test_a_fresh_fail_beats_a_later_pass():
+    proofs = [proof(Result.FAIL, started="2026-01-01T00:00:00Z"), proof(started="2026-01-02T00:00:00Z")]
+    assert falsifier_standing(falsifier(), proofs).standing is Standing.FALSIFIED
+
+
+def test_a_stale_fail_is_forgiven_by_a_fresh_pass():
+    proofs = [proof(Result.FAIL, stale=("code (lib/double.py)",)), proof(started="2026-01-02T00:00:00Z")]
+    assert falsifier_standing(falsifier(), proofs).standing is Standing.DISCHARGED
+
+
+def test_a_later_error_takes_the_pass_back():
+    proofs = [proof(), proof(Result.TIMEOUT, started="2026-01-02T00:00:00Z")]
+    assert falsifier_standing(falsifier(), proofs).standing is Standing.OPEN
+
+
+@pytest.mark.parametrize(
+    ("changes", "gap"),
+    [
+        ({"values": 0}, "cpu: no measured value was recorded"),
+        ({"challenges": {}}, f"cpu: challenge {FAULT} was not tried"),
+        ({"challenges": {FAULT: ChallengeOutcome.SURVIVED}}, f"cpu: challenge {FAULT} SURVIVED"),
+        ({"challenges": {FAULT: ChallengeOutcome.BROKEN}}, f"cpu: challenge {FAULT} BROKEN"),
+        ({"challenges": {FAULT: ChallengeOutcome.NOT_APPLIED}}, f"cpu: challenge {FAULT} NOT_APPLIED"),
+    ],
+    ids=["no value", "not tried", "survived", "broken", "not applied"],
+)
+def test_a_pass_that_lacks_proof_is_partial(changes, gap):
+    judged = falsifier_standing(falsifier(), [proof(**changes)])
+    assert (judged.standing, judged.missing) == (Standing.PARTIAL, (gap,))
+
+
+def test_without_a_declared_challenge_nothing_is_discharged():
+    judged = falsifier_standing(falsifier(challenges=()), [proof(challenges={})])
+    assert judged.standing is Standing.PARTIAL
+    assert "no challenge is declared" in judged.missing[0]
+
+
+def test_changed_inputs_are_stale_and_named():
+    judged = falsifier_standing(falsifier(), [proof(stale=("code (lib/double.py)",))])
+    assert judged.standing is Standing.STALE
+    assert judged.missing == ("cpu: stale, changed since: code (lib/double.py)",)
+
+
+@pytest.mark.parametrize("weaker", ["cpu", "cuda-interpreted", "cuda-compiled"])
+def test_a_weaker_target_is_partial_for_cuda(weaker):
+    judged = falsifier_standing(falsifier(("cuda",)), [proof(target=weaker)])
+    assert (judged.standing, judged.have, judged.missing) == (Standing.PARTIAL, (weaker,), ("cuda: no evidence",))
+
+
+def test_one_kind_of_cuda_serves_cuda_but_not_another_kind():
+    assert falsifier_standing(falsifier(("cuda",)), [proof(target="cuda:sm_90")]).standing is Standing.DISCHARGED
+    assert falsifier_standing(falsifier(("cuda:sm_80",)), [proof(target="cuda:sm_90")]).standing is Standing.OPEN
+
+
+def test_a_fail_on_a_weaker_target_does_not_refute():
+    judged = falsifier_standing(falsifier(("cuda",)), [proof(Result.FAIL, target="cuda-interpreted")])
+    assert judged.standing is Standing.OPEN
+
+
+def test_every_required_target_counts():
+    judged = falsifier_standing(falsifier(("cpu", "cuda")), [proof()])
+    assert (judged.standing, judged.missing) == (Standing.PARTIAL, ("cuda: no evidence",))
+
+
+def test_the_weakest_of_nothing_is_open():
+    assert weakest([]) is Standing.OPEN
+
+
+@pytest.mark.parametrize(
+    ("standings", "expected"),
+    [
+        ([Standing.DISCHARGED, Standing.FALSIFIED, Standing.OPEN], Standing.FALSIFIED),
+        ([Standing.DISCHARGED, Standing.PARTIAL, Standing.STALE], Standing.STALE),
+        ([Standing.DISCHARGED, Standing.WAIVED], Standing.WAIVED),
+        ([Standing.DISCHARGED, Standing.DISCHARGED], Standing.DISCHARGED),
+    ],
+)
+def test_the_weakest_wins(standings, expected):
+    assert weakest(standings) is expected
+
+
+def contract(waivers=()):
+    return Contract(
+        id="c",
+        version="1.0.0",
+        kind="kernel",
+        title="t",
+        description="d",
+        obligations=[
+            {"id": "holds", "type": "invariant", "property": "p"},
+            {"id": "lonely", "type": "invariant", "property": "p"},
+        ],
+        falsifiers=[falsifier().model_dump()],
+        waivers=waivers,
+    )
+
+
+def rolled(proofs, waivers=(), today=date(2026, 6, 1)):
+    found = {"F-1": falsifier_standing(falsifier(), proofs)}
+    return contract_standing(contract(waivers), found, today=today)
+
+
+def waiver(expires, obligation="lonely"):
+    return {"obligation": obligation, "owner": "kernels", "reason": "no device yet", "expires": expires}
+
+
+def test_an_obligation_without_falsifier_keeps_the_contract_open():
+    judged = rolled([proof()])
+    assert [item.standing for item in judged.obligations] == [Standing.DISCHARGED, Standing.OPEN]
+    assert judged.standing is Standing.OPEN
+
+
+def test_a_waiver_in_force_is_shown_as_waived_and_not_as_discharged():
+    judged = rolled([proof()], [waiver("2026-06-01")])
+    assert judged.obligations[1].standing is Standing.WAIVED
+    assert judged.standing is Standing.WAIVED
+
+
+def test_an_expired_waiver_counts_for_nothing():
+    assert rolled([proof()], [waiver("2026-05-31")]).standing is Standing.OPEN
+
+
+def test_a_waiver_never_hides_a_refutation():
+    judged = rolled([proof(Result.FAIL)], [waiver("2027-01-01", "holds"), waiver("2027-01-01")])
+    assert judged.obligations[0].standing is Standing.FALSIFIED
+    assert judged.obligations[0].waived_until == date(2027, 1, 1)
+    assert judged.standing is Standing.FALSIFIED
