@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import TemplateError
+from engine.gguf.display import escape
 from engine.gguf.reader import GgufFile
 
 Message = Mapping[str, Any]
@@ -88,10 +89,10 @@ class ChatTemplate:
         if source is None:
             return None
         if not isinstance(source, str):
-            raise TemplateError(f"{file.path.name}: GGUF-M12: tokenizer.chat_template must be a string")
+            raise TemplateError(f"{escape(file.path.name)}: GGUF-M12: tokenizer.chat_template must be a string")
         if second != source:
             raise TemplateError(
-                f"{file.path.name}: GGUF-M12: template refused: tokenizer.chat_template and "
+                f"{escape(file.path.name)}: GGUF-M12: template refused: tokenizer.chat_template and "
                 "tokenizer.chat_template.default differ; remove one"
             )
         return cls(source, bos=bos, eos=eos, now=now)
@@ -153,7 +154,7 @@ class ChatTemplate:
 
 
 def _refused(reason: str) -> TemplateError:
-    return TemplateError(f"chat template refused: {reason}")
+    return TemplateError(f"chat template refused: {escape(reason)}")
 
 
 @cache

@@ -50,6 +50,7 @@ def environment(now: datetime) -> Any:
     """The sandbox: what transformers offers, less what is random or only useful to fill memory."""
     from jinja2 import TemplateError
     from jinja2 import nodes as jinja_nodes
+    from jinja2.exceptions import SecurityError
     from jinja2.ext import Extension, loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -63,6 +64,11 @@ def environment(now: datetime) -> Any:
             body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
             return jinja_nodes.Scope(body, lineno=line)
 
+    class Sandbox(ImmutableSandboxedEnvironment):
+        def unsafe_undefined(self, obj: object, attribute: str) -> Any:
+            """Refuse at once; Jinja would render a forbidden attribute as empty text if nothing more is done to it."""
+            raise SecurityError(f"access to attribute {attribute!r} of {type(obj).__name__!r} object is unsafe")
+
     def raise_exception(message: object) -> None:
         raise TemplateError(str(message))
 
@@ -71,7 +77,7 @@ def environment(now: datetime) -> Any:
     ) -> str:
         return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
-    sandbox = ImmutableSandboxedEnvironment(  # plain text is made, not HTML: nothing is escaped
+    sandbox = Sandbox(  # plain text is made, not HTML: nothing is escaped
         trim_blocks=True, lstrip_blocks=True, autoescape=False, extensions=[Generation, loopcontrols]
     )
     for name in ("lipsum", "cycler", "joiner"):

@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
 import numpy as np
 
 from engine.errors import TokenizerError
+from engine.gguf.display import escape, quote
 from engine.gguf.reader import GgufFile
 from engine.gguf.types import ValueType
 from engine.tokenizer.pretokenizers import PRETOKENIZERS
@@ -66,15 +66,11 @@ def read_vocabulary(file: GgufFile) -> Vocabulary:
 
     Raises:
         TokenizerError: the tokenizer is of another kind, or its arrays contradict each other.
+        GgufError: a key is missing or of another type.
     """
     reader = _Reader(file)
-    if (model := reader.text("model")) != "gpt2":
-        raise reader.error("K12", f"tokenizer.ggml.model {model!r} is not supported; supported: 'gpt2'")
-    pre = reader.text("pre")
-    if pre not in PRETOKENIZERS:
-        raise reader.error(
-            "K12", f"tokenizer.ggml.pre {pre!r} is not supported; supported: {', '.join(sorted(PRETOKENIZERS))}"
-        )
+    reader.choose("model", ["gpt2"])
+    pre = reader.choose("pre", sorted(PRETOKENIZERS))
     tokens = reader.strings("tokens", _MOST_TOKENS)
     special_ids = reader.special_ids(len(tokens))
     types = reader.token_types(len(tokens))
@@ -86,79 +82,79 @@ def read_vocabulary(file: GgufFile) -> Vocabulary:
         merges=reader.merges(ids),
         pre=pre,
         special_ids=special_ids,
-        add_bos=bool(file.metadata.get("tokenizer.ggml.add_bos_token", False)),
+        add_bos=bool(file.get("tokenizer.ggml.add_bos_token", bool, default=False)),
     )
 
 
 class _Reader:
-    """Each method reads one key and refuses what it must not hold; codes are those of the malformation corpus."""
+    """Each method reads one key and refuses what it must not hold; codes continue those of `engine.gguf.reader`."""
 
     def __init__(self, file: GgufFile) -> None:
         self._file = file
 
     def error(self, code: str, problem: str) -> TokenizerError:
-        return TokenizerError(f"{self._file.path.name}: GGUF-{code}: {problem}")
+        return TokenizerError(f"{escape(self._file.path.name)}: GGUF-{code}: {problem}")
 
-    def text(self, key: str) -> str:
-        value = self._value(key)
-        if not isinstance(value, str):
-            raise self.error("K13", f"tokenizer.ggml.{key} must be a string")
+    def choose(self, key: str, supported: Sequence[str]) -> str:
+        value = self._file.get(f"tokenizer.ggml.{key}", str)
+        if value not in supported:
+            names = ", ".join(supported)
+            raise self.error("K12", f"tokenizer.ggml.{key} {quote(value)} is not supported; supported: {names}")
         return value
 
     def strings(self, key: str, most: int) -> list[str]:
-        value = self._value(key)
-        if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(v, str) for v in value):
-            raise self.error("K13", f"tokenizer.ggml.{key} must be an array of strings")
+        value = self._file.get(f"tokenizer.ggml.{key}", list)
         if not 1 <= len(value) <= most:
-            raise self.error("M11", f"tokenizer.ggml.{key} has {len(value)} entries, must have 1..{most}")
-        return list(value)
+            raise self.error("M10", f"tokenizer.ggml.{key} has {len(value)} entries, must have 1..{most}")
+        return value
 
     def special_ids(self, size: int) -> dict[str, int]:
         found: dict[str, int] = {}
         for name in _SPECIAL_IDS:
-            key = f"tokenizer.ggml.{name}_token_id"
-            if key not in self._file.metadata:
+            value = self._file.get(f"tokenizer.ggml.{name}_token_id", int, default=None)
+            if value is None:
                 continue
-            value = self._file.metadata[key]
-            if isinstance(value, bool) or not isinstance(value, int | np.integer):
-                raise self.error("K13", f"{key} must be a whole number")
-            if not 0 <= value < size:
+            if value >= size:
                 raise self.error("M05", f"{name}_token_id {value} is outside a vocabulary of {size}")
-            found[name] = int(value)
+            found[name] = value
         return found
 
     def token_types(self, size: int) -> list[int]:
-        value = self._file.metadata.get("tokenizer.ggml.token_type")
-        if value is None:
+        array = self._file.get("tokenizer.ggml.token_type", np.ndarray, default=None)
+        if array is None:
             return [TokenType.NORMAL] * size
-        types = [int(v) for v in self._numbers("token_type", value, "iu")]
-        if len(types) != size:
-            raise self.error("M06", f"lengths differ: {size} tokens, {len(types)} token types")
+        if array.dtype.kind not in "iu":
+            raise self.error("M07", f"tokenizer.ggml.token_type must be an array of {ValueType.I32.label}")
+        if len(array) != size:
+            raise self.error("M06", f"lengths differ: {size} tokens, {len(array)} token types")
+        types: list[int] = array.tolist()
         if unknown := set(types) - set(TokenType):
             raise self.error("M06", f"token type {min(unknown)} is not one of 1..{max(TokenType)}")
         return types
 
     def check_scores(self, size: int) -> None:
-        value = self._file.metadata.get("tokenizer.ggml.scores")
-        if value is None:
+        """Scores are for other kinds of tokenizer; here they only have to be what they say."""
+        array = self._file.get("tokenizer.ggml.scores", np.ndarray, default=None)
+        if array is None:
             return
-        scores = self._numbers("scores", value, "f")
-        if scores.dtype != np.float32:
+        if array.dtype != np.float32:
             raise self.error("M07", f"tokenizer.ggml.scores must be an array of {ValueType.F32.label}")
-        if len(scores) != size:
-            raise self.error("M06", f"lengths differ: {size} tokens, {len(scores)} scores")
+        if len(array) != size:
+            raise self.error("M06", f"lengths differ: {size} tokens, {len(array)} scores")
 
     def unique(self, tokens: Sequence[str]) -> dict[str, int]:
         ids: dict[str, int] = {}
         for index, token in enumerate(tokens):
-            if (size := len(token.encode("utf-8", "surrogatepass"))) > _LONGEST_TOKEN_BYTES:
-                raise self.error(
-                    "M11", f"token {index} is {size} bytes long, at most {_LONGEST_TOKEN_BYTES} are allowed"
-                )
+            try:
+                size = len(token.encode())
+            except UnicodeEncodeError:
+                raise self.error("S04", f"token {index} is not valid UTF-8: {quote(token, 40)}") from None
+            if not 1 <= size <= _LONGEST_TOKEN_BYTES:
+                raise self.error("M11", f"token {index} is {size} bytes long, must be 1..{_LONGEST_TOKEN_BYTES}")
             if (first := ids.setdefault(token, index)) != index:
-                raise self.error("M08", f"token {index} repeats token {first}, {token[:40]!r}")
+                raise self.error("M08", f"token {index} repeats token {first}, {quote(token, 40)}")
         if missing := [symbol for symbol in BYTE_SYMBOLS if symbol not in ids]:
-            raise self.error("M09", f"{len(missing)} of the 256 byte tokens are missing, the first is {missing[0]!r}")
+            raise self.error("M09", f"{len(missing)} of the 256 byte tokens are missing, first {quote(missing[0])}")
         return ids
 
     def merges(self, ids: Mapping[str, int]) -> list[tuple[str, str]]:
@@ -166,23 +162,9 @@ class _Reader:
         for index, merge in enumerate(self.strings("merges", _MOST_MERGES)):
             left, _, right = merge.partition(" ")
             if not left or not right or " " in right:
-                raise self.error("M10", f"merge {index} is {merge[:40]!r}, must be two tokens with one space between")
+                raise self.error("M10", f"merge {index} is {quote(merge, 40)}, must be two tokens with a space between")
             for token in (left, right, left + right):
                 if token not in ids:
-                    raise self.error("M10", f"merge {index} names unknown token {token[:40]!r}")
+                    raise self.error("M10", f"merge {index} names unknown token {quote(token, 40)}")
             merges.append((left, right))
         return merges
-
-    def _value(self, key: str) -> Any:
-        try:
-            return self._file.metadata[f"tokenizer.ggml.{key}"]
-        except KeyError:
-            raise self.error("K13", f"tokenizer.ggml.{key} is missing") from None
-
-    def _numbers(self, key: str, value: Any, kinds: str) -> np.ndarray[Any, np.dtype[Any]]:
-        array = np.asarray(value)
-        if array.ndim != 1 or array.dtype.kind not in kinds:
-            code = "M07" if key == "scores" else "K13"
-            wanted = ValueType.F32.label if kinds == "f" else ValueType.I32.label
-            raise self.error(code, f"tokenizer.ggml.{key} must be an array of {wanted}")
-        return array

@@ -97,11 +97,12 @@ def random_tensors(shape: Shape, seed: int = 0) -> Tensors:
     rng = np.random.default_rng(seed)
 
     def matrix(rows: int, cols: int) -> npt.NDArray[np.float32]:
-        return (rng.standard_normal((rows, cols)) * 1.5 / np.sqrt(cols)).astype(np.float32)
+        values = rng.standard_normal((rows, cols), dtype=np.float32)
+        return values * np.float32(1.5 / np.sqrt(cols))
 
     def vector(size: int, mean: float, spread: float) -> npt.NDArray[np.float32]:
-        values = mean + spread * rng.standard_normal(size)
-        return values.astype(np.float32)
+        values: npt.NDArray[np.float32] = (mean + spread * rng.standard_normal(size)).astype(np.float32)
+        return values
 
     vocab = len(vocabulary()[0])
     q_size, kv_size = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
