@@ -1,0 +1,1 @@
+"""Rules over contracts, their bindings and their evidence."""

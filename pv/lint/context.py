@@ -1,0 +1,97 @@
+"""What rules may look at: the catalog, what pytest collected, what the evidence supports. Read-only, indexed once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from pv.catalog import Catalog
+from pv.load import Loaded
+from pv.schema.binding import CollectedTest, Collection
+from pv.schema.contract import Contract, Discharge, Falsifier
+from pv.schema.settings import Settings
+
+_VERSION_SUFFIX = re.compile(r"-v\d+$")
+
+
+@dataclass(frozen=True)
+class LintContext:
+    catalog: Catalog
+    settings: Settings
+    root: Path
+    collection: Collection | None = None
+    """What pytest collected; None where tests were not looked at."""
+    discharges: Mapping[str, Discharge] | None = None
+    """Standings recomputed from evidence, by contract id; None where evidence was not looked at."""
+    today: date = field(default_factory=lambda: datetime.now(UTC).date())
+
+    @cached_property
+    def readable(self) -> tuple[tuple[Loaded, Contract], ...]:
+        """Every file whose contract could be read."""
+        return tuple((item, item.contract) for item in self.catalog.loaded if item.contract is not None)
+
+    @cached_property
+    def contract_ids(self) -> frozenset[str]:
+        return frozenset(contract.id for _, contract in self.readable)
+
+    @cached_property
+    def unreadable_ids(self) -> frozenset[str]:
+        """Ids of files with errors, as written or by file name: a reference to one is not known to be wrong."""
+        files = [item for item in self.catalog.loaded if item.contract is None]
+        named = {_VERSION_SUFFIX.sub("", PurePosixPath(item.path).stem) for item in files}
+        return frozenset(named | {item.id for item in files if item.id is not None})
+
+    @cached_property
+    def falsifier_ids(self) -> frozenset[str]:
+        """Of every contract, and of files with errors as far as they could be parsed."""
+        known = {item.id for _, contract in self.readable for item in contract.falsifiers}
+        for loaded in self.catalog.loaded:
+            if loaded.contract is None:
+                known.update(_written_ids(loaded))
+        return frozenset(known)
+
+    @cached_property
+    def knows_all_falsifiers(self) -> bool:
+        """False while a file cannot be parsed at all."""
+        return all(item.contract is not None or item.data is not None for item in self.catalog.loaded)
+
+    @cached_property
+    def tests(self) -> Mapping[str, tuple[CollectedTest, ...]]:
+        """Collected tests by exact node id, and by node id without parameters."""
+        found: dict[str, list[CollectedTest]] = {}
+        for test in self.collection.tests if self.collection else ():
+            for name in dict.fromkeys((test.nodeid, test.base)):
+                found.setdefault(name, []).append(test)
+        return {name: tuple(tests) for name, tests in found.items()}
+
+    @cached_property
+    def bindings(self) -> Mapping[str, tuple[tuple[str, Falsifier], ...]]:
+        """(contract id, falsifier) pairs by the node id of each collected test that they name."""
+        found: dict[str, list[tuple[str, Falsifier]]] = {}
+        for _, contract, _, falsifier in self.falsifiers():
+            for test in self.tests.get(falsifier.test, ()):
+                found.setdefault(test.nodeid, []).append((contract.id, falsifier))
+        return {nodeid: tuple(pairs) for nodeid, pairs in found.items()}
+
+    @cached_property
+    def problem_paths(self) -> frozenset[str]:
+        """Files that pytest could not collect."""
+        return frozenset(problem.path for problem in self.collection.problems) if self.collection else frozenset()
+
+    def falsifiers(self) -> Iterator[tuple[Loaded, Contract, int, Falsifier]]:
+        """Every falsifier with its position in its contract."""
+        for loaded, contract in self.readable:
+            for index, falsifier in enumerate(contract.falsifiers):
+                yield loaded, contract, index, falsifier
+
+
+def _written_ids(loaded: Loaded) -> Iterator[str]:
+    falsifiers = (loaded.data or {}).get("falsifiers")
+    for item in falsifiers if isinstance(falsifiers, list) else ():
+        name = item.get("id") if isinstance(item, dict) else None
+        if isinstance(name, str):
+            yield name

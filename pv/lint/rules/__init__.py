@@ -1,0 +1,1 @@
+"""One problem per file; the file is named after the rule."""
