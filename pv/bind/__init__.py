@@ -1,0 +1,1 @@
+"""Binding falsifiers to tests, by pytest's own collection."""

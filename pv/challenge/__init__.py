@@ -1,0 +1,1 @@
+"""Challenging falsifiers with seeded faults."""

@@ -1,0 +1,1 @@
+"""Supervised child processes that run pytest: arguments, environment, time limit, records."""

@@ -1,0 +1,108 @@
+"""Seeding a fault in the child, and noticing whether its code ever ran.
+
+A fault is `module:function`, a factory of context managers. It counts as applied when, after it was entered, a
+Python function written in its module's file is called; or when the object that it yields says so itself through an
+attribute `applied` (a boolean, or a function that returns one), which is the way for faults that change data or are
+compiled to machine code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import CodeType, FrameType
+from typing import Any
+
+
+class FaultError(Exception):
+    """The fault cannot be seeded."""
+
+
+class SeededFault:
+    """One entered fault; `on_applied` is called once."""
+
+    def __init__(self, reference: str, on_applied: Callable[[], None]) -> None:
+        self._reference = reference
+        self._on_applied = on_applied
+        self._applied = False
+        self._manager: AbstractContextManager[Any] | None = None
+        self._yielded: Any = None
+
+    def enter(self) -> None:
+        """Import the module and enter the context manager.
+
+        Raises:
+            FaultError: anything at all went wrong.
+        """
+        module_name, _, function = self._reference.partition(":")
+        try:
+            module = importlib.import_module(module_name)
+            manager = getattr(module, function)()
+            self._yielded = manager.__enter__()
+        except Exception as err:
+            raise FaultError(f"{self._reference}: {type(err).__name__}: {err}") from err
+        self._manager = manager
+        self._watch(_file_of(module))
+
+    def exit(self) -> None:
+        """Leave the context manager; the second time does nothing."""
+        manager, self._manager = self._manager, None
+        self._unwatch()
+        if manager is not None:
+            manager.__exit__(None, None, None)
+
+    def ask(self) -> None:
+        """Ask the yielded object whether the fault was applied."""
+        said = getattr(self._yielded, "applied", False)
+        if said() if callable(said) else said:
+            self._note()
+
+    def _note(self) -> None:
+        if not self._applied:
+            self._applied = True
+            self._unwatch()
+            self._on_applied()
+
+    def _watch(self, file: str) -> None:
+        if sys.version_info >= (3, 12):
+            monitoring = sys.monitoring
+            monitoring.use_tool_id(monitoring.PROFILER_ID, "pv")
+
+            def on_start(code: CodeType, _offset: int) -> Any:
+                if code.co_filename == file:
+                    self._note()
+                # Each code object is looked at once, so the test keeps its speed.
+                return monitoring.DISABLE
+
+            monitoring.register_callback(monitoring.PROFILER_ID, monitoring.events.PY_START, on_start)
+            monitoring.restart_events()
+            monitoring.set_events(monitoring.PROFILER_ID, monitoring.events.PY_START)
+        else:
+
+            def on_call(frame: FrameType, event: str, _argument: Any) -> None:
+                if event == "call" and frame.f_code.co_filename == file:
+                    self._note()
+
+            threading.setprofile(on_call)
+            sys.setprofile(on_call)
+
+    def _unwatch(self) -> None:
+        if sys.version_info >= (3, 12):
+            if sys.monitoring.get_tool(sys.monitoring.PROFILER_ID) == "pv":
+                sys.monitoring.set_events(sys.monitoring.PROFILER_ID, 0)
+                sys.monitoring.free_tool_id(sys.monitoring.PROFILER_ID)
+        else:
+            threading.setprofile(None)
+            sys.setprofile(None)
+
+
+def _file_of(module: Any) -> str:
+    code = next((value.__code__ for value in vars(module).values() if _is_own_function(module, value)), None)
+    return code.co_filename if code is not None else str(module.__file__)
+
+
+def _is_own_function(module: Any, value: Any) -> bool:
+    return getattr(value, "__module__", None) == module.__name__ and hasattr(value, "__code__")
