@@ -55,6 +55,13 @@ class PureParser(Reader, Scanner, Parser):
             )
         return chunks
 
+    def fetch_plain(self) -> None:
+        """As libyaml: in a flow collection, a colon right before an indicator is an error."""
+        start = self.get_mark()
+        super().fetch_plain()
+        if self.flow_level and self.peek() == ":" and self.peek(1) in ",?[]{}":
+            raise ScannerError("while scanning a plain scalar", start, "found unexpected ':'", self.get_mark())
+
 
 def _fastest() -> Callable[[str], Any]:
     try:
@@ -161,6 +168,10 @@ class _Composer:
         elif not event.implicit[0] and span[0] < span[2]:
             self.last_quoted = span
         text: str = event.value
+        if event.implicit[0] and "?" in text and self._open and self._open[-1][1]:
+            # libyaml reads it as text, the pure parser as the mark of a key.
+            self._sink.add("yaml-syntax", "a '?' in [...] or {...} needs quotes", span, fix=f"write {shorten(text)!r}")
+            raise _Stop
         self._place(Scalar(None if event.implicit[0] and text in _NULLS else text, span))
 
     def _start(self, event: Any) -> None:

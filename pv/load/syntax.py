@@ -13,11 +13,10 @@ import yaml
 from pv.load.sink import Sink, Span
 from pv.load.text import shorten
 
-_TAG: Final = re.compile(r"tag|handle")
+_TAG: Final = re.compile(r"undefined tag|tag handle|tag URI|while (scanning|parsing) a tag")
 
 # What either parser says -> message, fix. The first match counts.
 _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
-    (r"tab character|'\\t'", "tab where only spaces may stand", "indent with spaces"),
     (r"cannot start any token", "a value cannot start with this character", "put the value in quotes"),
     (r"unexpected end of stream", "quoted text is not closed", "close the quote"),
     (r"unexpected document", "quoted text is not closed before the document ends", "close the quote"),
@@ -34,6 +33,7 @@ _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
     (r"escape|hexdecimal", "unknown escape in double quotes", "write \\\\ for a backslash, or use single quotes"),
     (r"expected ',' or '\]'", "list in [...] lacks a ',' or its ']'", "add what is missing"),
     (r"expected ',' or '}'", "mapping in {...} lacks a ',' or its '}'", "add what is missing"),
+    (r"unexpected ':'", "a ':' is not followed by a blank", "add a blank, or put the value in quotes"),
     (r"document start", "text stands after the end of the document", "write one contract per file"),
     (r"sequence entries are not allowed", "a '- ' cannot stand here", "put the list on its own lines"),
     (r"mapping keys are not allowed", "a '? ' cannot stand here", "put the value in quotes"),
@@ -72,7 +72,7 @@ def explain_syntax(err: yaml.YAMLError, text: str, last_quoted: Span | None, sin
     mark = getattr(err, "problem_mark", None)
     start = getattr(err, "context_mark", None)
     span = _place(start if start is not None and _AT_START.search(problem) else mark, text)
-    if _TAG.search(problem) or (_TAG.search(context) and "token" not in problem):
+    if _TAG.search(f"{context}: {problem}"):
         sink.add("tag", "tag is not allowed", span, fix="remove it; the key decides the type of its value")
         return
     if re.search(r"directive|YAML document|version", f"{problem} {context}"):
@@ -90,8 +90,6 @@ def explain_syntax(err: yaml.YAMLError, text: str, last_quoted: Span | None, sin
             related=(("quoted text starts here", last_quoted),),
         )
         return
-    if "cannot start any token" in problem and _character(text, span) == "\t":
-        problem = "tab character"
     related = (("opened here", _place(start, text)),) if "flow" in context and start is not None else ()
     for pattern, message, fix in _KNOWN:
         if re.search(pattern, f"{problem} {context}"):
@@ -109,8 +107,3 @@ def _place(mark: Any, text: str) -> Span:
     if line >= len(lines):
         line, column = len(lines) - 1, len(lines[-1])
     return (line + 1, column + 1, line + 1, column + 2)
-
-
-def _character(text: str, span: Span) -> str:
-    content = text.split("\n")[span[0] - 1]
-    return content[span[1] - 1 : span[1]]

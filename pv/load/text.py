@@ -2,8 +2,9 @@
 
     1. at most 1 MiB
     2. UTF-8, strictly; one leading byte order mark is dropped
-    3. no control characters except tab, LF and CR LF; no other line breaks (NEL, LS, PS, lone CR), because readers
-       disagree about them and a key can hide behind one; no U+FEFF inside, no noncharacters
+    3. no control characters except LF and CR LF; no other line breaks (NEL, LS, PS, lone CR), because readers
+       disagree about them and a key can hide behind one; no tabs, because readers disagree about where one may stand;
+       no U+FEFF inside, no noncharacters
     4. no run of opening brackets: the scanner of the pure Python parser takes quadratic time on one
 
 Each check is linear in the size of the file.
@@ -23,7 +24,7 @@ MAX_BYTES: Final = 1 << 20
 _BIDI: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 _FORBIDDEN: Final = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufdd0-\ufdef\ufeff"
+    "[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufdd0-\ufdef\ufeff"
     + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
     + "]|\r(?!\n)"
 )
@@ -107,6 +108,8 @@ def _report_characters(text: str, pattern: re.Pattern[str], rule: str, sink: Sin
             fix = "remove it, or say in words what stands there"
         elif character == "\r":
             message, fix = "carriage return without line feed is a hidden line break", "use LF or CR LF line ends"
+        elif character == "\t":
+            message, fix = "tab where only spaces may stand", 'use spaces, or write "\\t" in double quotes'
         elif character in _LINE_BREAKS:
             name = unicodedata.name(character, "next line").lower()
             message, fix = f"{code} ({name}) is a hidden line break", "use an ordinary line break"

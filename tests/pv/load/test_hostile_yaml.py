@@ -156,7 +156,7 @@ CASES = [
     refused(
         "Y22-tab",
         edited("    type: bound", "\t  type: bound"),
-        ("yaml-syntax", 13, 1, "tab where only spaces may stand"),
+        ("forbidden-character", 13, 1, "tab where only spaces may stand"),
     ),
     refused("Y22-alias", title("*nowhere"), in_title("alias", "alias '*nowhere' is not allowed")),
     refused("Y22-quote", title("'open"), in_title("yaml-syntax", "quoted text is not closed")),
@@ -247,7 +247,7 @@ CASES = [
         title("|\n     a\n   b"),
         ("yaml-syntax", 6, 4, "line does not continue the mapping above"),
     ),
-    refused("Y42-tab", title("|\n  a\n\tb"), ("yaml-syntax", 6, 1, "tab where only spaces may stand")),
+    refused("Y42-tab", title("|\n  a\n\tb"), ("forbidden-character", 6, 1, "tab where only spaces may stand")),
     refused(
         "Y43",
         after('"\\x74itle": b\n'),
