@@ -45,7 +45,7 @@ class SeededFault:
         except Exception as err:
             raise FaultError(f"{self._reference}: {type(err).__name__}: {err}") from err
         self._manager = manager
-        self._watch(_file_of(module))
+        self._watch(str(module.__file__))
 
     def exit(self) -> None:
         """Leave the context manager; the second time does nothing."""
@@ -97,12 +97,3 @@ class SeededFault:
         else:
             threading.setprofile(None)
             sys.setprofile(None)
-
-
-def _file_of(module: Any) -> str:
-    code = next((value.__code__ for value in vars(module).values() if _is_own_function(module, value)), None)
-    return code.co_filename if code is not None else str(module.__file__)
-
-
-def _is_own_function(module: Any, value: Any) -> bool:
-    return getattr(value, "__module__", None) == module.__name__ and hasattr(value, "__code__")
