@@ -23,7 +23,7 @@ from pv.evidence.record import host_tag, now, statement
 from pv.evidence.store import Store
 from pv.load import Loaded, load_text
 from pv.report.discharge import Row, Summary
-from pv.run.child import run_jobs
+from pv.run.child import RunEvent, run_jobs
 from pv.schema.binding import Collection
 from pv.schema.contract import Contract, Falsifier
 from pv.schema.run import ChallengeRun, Job, Outcome
@@ -269,10 +269,15 @@ def _fingerprints(root: Path, settings: Settings, planned: Sequence[Planned]) ->
 
 def _run(root: Path, settings: Settings, planned: Sequence[Planned], watch: Watch) -> dict[tuple[str, str], Outcome]:
     """Every job, in one child per target."""
+
+    def on_event(event: RunEvent) -> None:
+        if event.outcome is not None:
+            watch.ran(event.outcome)
+
     outcomes: dict[tuple[str, str], Outcome] = {}
     for target in dict.fromkeys(item.job.target for item in planned):
         jobs = [item.job for item in planned if item.job.target == target]
-        for outcome in run_jobs(root, settings, jobs, on_outcome=watch.ran):
+        for outcome in run_jobs(root, settings, jobs, on_event=on_event):
             outcomes[outcome.job.falsifier, target] = outcome
     return outcomes
 
