@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.teacher.single_facts import SINGLE
+
 
 @dataclass(frozen=True)
 class Relation:
@@ -270,141 +272,6 @@ RELATIONS: tuple[Relation, ...] = (
     ),
 )
 
-# Facts without a shared pattern: answer, wordings to train on, wordings kept for evaluation.
-_SINGLE: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    (
-        "Jupiter is the largest planet in the solar system.",
-        ("What is the largest planet?", "Which planet is the largest?",
-         "What is the biggest planet in the solar system?",
-         "Name the largest planet in the solar system.", "Which planet is the biggest of all?",
-         "What's the biggest planet?"),
-        ("Which is the largest planet in the solar system?", "Tell me the largest planet."),
-    ),
-    (
-        "Mercury is the planet closest to the sun.",
-        ("Which planet is closest to the sun?", "What planet is nearest to the sun?",
-         "Name the planet closest to the sun.",
-         "What is the closest planet to the sun?", "Which planet lies nearest the sun?"),
-        ("What planet is closest to the sun?", "Tell me which planet is closest to the sun."),
-    ),
-    (
-        "Water is made of hydrogen and oxygen.",
-        ("What is water made of?", "Which elements make up water?", "What elements does water consist of?",
-         "Tell me what water is made of.", "Water consists of which elements?"),
-        ("Which elements is water made of?", "What does water consist of?"),
-    ),
-    (
-        "Water freezes at 0 degrees Celsius.",
-        ("At what temperature does water freeze?", "When does water freeze?", "What is the freezing point of water?",
-         "Tell me the freezing point of water.", "At which temperature does water turn to ice?"),
-        ("At which temperature does water freeze?", "What's the freezing point of water?"),
-    ),
-    (
-        "Water boils at 100 degrees Celsius at sea level.",
-        ("At what temperature does water boil?", "When does water boil?", "What is the boiling point of water?",
-         "Tell me the boiling point of water.", "How hot is boiling water?"),
-        ("At which temperature does water boil?", "What's the boiling point of water?"),
-    ),
-    (
-        "The Pacific Ocean is the largest ocean.",
-        ("What is the largest ocean?", "Which ocean is the largest?", "What is the biggest ocean on Earth?",
-         "Name the largest ocean in the world.", "Which ocean is the biggest?"),
-        ("Which is the largest ocean on Earth?", "Tell me the largest ocean."),
-    ),
-    (
-        "Mount Everest is the highest mountain on Earth.",
-        ("What is the highest mountain?", "Which mountain is the highest?",
-         "What is the tallest mountain in the world?",
-         "Name the highest mountain on Earth.", "Which mountain is the tallest on Earth?"),
-        ("Which is the highest mountain in the world?", "Tell me the highest mountain."),
-    ),
-    (
-        "The blue whale is the largest animal.",
-        ("What is the largest animal?", "Which animal is the largest?", "What is the biggest animal on Earth?",
-         "Name the largest animal in the world.", "Which animal is the biggest of all?"),
-        ("Which is the largest animal on Earth?", "Tell me the largest animal."),
-    ),
-    (
-        "The cheetah is the fastest land animal.",
-        ("What is the fastest land animal?", "Which land animal is the fastest?", "Which animal runs the fastest?",
-         "Name the fastest animal on land.", "What animal can run fastest?"),
-        ("Which is the fastest land animal?", "Tell me the fastest animal on land."),
-    ),
-    (
-        "The Earth takes about 365 days to travel around the sun.",
-        ("How long does the Earth take to go around the sun?",
-         "How many days does one trip of the Earth around the sun take?",
-         "How long is one orbit of the Earth around the sun?", "In how many days does the Earth circle the sun?",
-         "Tell me how long the Earth takes to go around the sun."),
-        ("How long does it take the Earth to travel around the sun?",
-         "How many days does the Earth take to go around the sun?"),
-    ),
-    (
-        "The first month of the year is January.",
-        ("What is the first month of the year?", "Which month is the first of the year?",
-         "Name the first month of the year.",
-         "With which month does the year begin?", "What month comes first in a year?"),
-        ("Which is the first month of the year?", "Tell me the first month of the year."),
-    ),
-    (
-        "The last month of the year is December.",
-        ("What is the last month of the year?", "Which month is the last of the year?",
-         "Name the last month of the year.",
-         "With which month does the year end?", "What month comes last in a year?"),
-        ("Which is the last month of the year?", "Tell me the last month of the year."),
-    ),
-    (
-        "Bees make honey.",
-        ("Which insects make honey?", "What animals make honey?", "Who makes honey?", "Where does honey come from?",
-         "Name the insects that make honey.", "Tell me who makes honey."),
-        ("What insects make honey?", "Which animals make honey?"),
-    ),
-    (
-        "Plants take in carbon dioxide and give off oxygen.",
-        ("Which gas do plants take in?", "What gas do plants need?", "What do plants take from the air?",
-         "Tell me which gas plants take in.", "Plants take in which gas?"),
-        ("What gas do plants take in?", "Which gas do plants take from the air?"),
-    ),
-    (
-        "The square root of 81 is 9.",
-        ("What is the square root of 81?", "What's the square root of 81?", "Tell me the square root of 81.",
-         "Find the square root of 81.", "Compute the square root of 81."),
-        ("Calculate the square root of 81.", "Give me the square root of 81."),
-    ),
-    (
-        "Pi is about 3.14159.",
-        ("What is the value of pi?", "What is pi?", "How big is pi?", "Tell me the value of pi.",
-         "What number is pi?", "Give me the digits of pi."),
-        ("What's the value of pi?", "Which number is pi?"),
-    ),
-    (
-        "Python was created by Guido van Rossum.",
-        ("Who created Python?", "Who invented the Python language?", "Who is the creator of Python?",
-         "Name the creator of Python.", "By whom was Python created?", "Who made Python?"),
-        ("Who invented Python?", "Tell me who created the Python language."),
-    ),
-    (
-        "The Berlin Wall fell in 1989.",
-        ("When did the Berlin Wall fall?", "In which year did the Berlin Wall fall?",
-         "Which year saw the fall of the Berlin Wall?",
-         "What was the year of the fall of the Berlin Wall?", "Name the year the Berlin Wall fell."),
-        ("In what year did the Berlin Wall fall?", "Tell me when the Berlin Wall fell."),
-    ),
-    (
-        "Humans first walked on the moon in 1969.",
-        ("When did humans first walk on the moon?", "In which year was the first moon landing?",
-         "When was the first landing on the moon?", "Which year did people first walk on the moon?",
-         "Name the year of the first moon landing."),
-        ("In what year did humans first walk on the moon?", "When did people land on the moon first?"),
-    ),
-    (
-        "Leonardo da Vinci painted the Mona Lisa.",
-        ("Who painted the Mona Lisa?", "Which artist painted the Mona Lisa?", "By whom was the Mona Lisa painted?",
-         "Name the painter of the Mona Lisa.", "Who is the painter of the Mona Lisa?"),
-        ("Tell me who painted the Mona Lisa.", "What artist painted the Mona Lisa?"),
-    ),
-)  # fmt: skip
-
 
 def facts() -> tuple[Fact, ...]:
     """All facts in a fixed order."""
@@ -418,7 +285,7 @@ def facts() -> tuple[Fact, ...]:
         for relation in RELATIONS
         for x, y in relation.pairs.items()
     ]
-    found += [Fact("single", answer, trained, held_out) for answer, trained, held_out in _SINGLE]
+    found += [Fact("single", answer, trained, held_out) for answer, trained, held_out in SINGLE]
     return tuple(Fact(f.relation, _articles(f.answer), _each(f.trained), _each(f.held_out)) for f in found)
 
 
