@@ -43,7 +43,9 @@ def test_the_second_run_agrees_and_status_needs_no_run(tmp_path):
     assert pv("discharge", cwd=root).code == 0
     said = pv("status", cwd=root)
     assert said.code == 0, said
-    assert said.out.startswith("DISCHARGED  doubling\n  DISCHARGED  doubles\n    DISCHARGED  FALSIFY-DOUBLE-001  have cpu\n")
+    assert said.out.startswith(
+        "DISCHARGED  doubling\n  DISCHARGED  doubles\n    DISCHARGED  FALSIFY-DOUBLE-001  have cpu\n"
+    )
     assert "1 contracts, 1 obligations, 1 falsifiers, 2 evidence records. Contracts: 1 DISCHARGED." in said.out
 
 
@@ -80,7 +82,9 @@ def test_a_challenge_that_is_not_caught_leaves_it_partial(tmp_path, fault, outco
 
 
 def test_a_pass_without_measured_value_is_partial(tmp_path):
-    body = TEST.replace('pv.record("max_abs_error", abs(subject.double(3) - 6), limit=1e-6)', "assert subject.double(3) == 6")
+    body = TEST.replace(
+        'pv.record("max_abs_error", abs(subject.double(3) - 6), limit=1e-6)', "assert subject.double(3) == 6"
+    )
     said = pv("discharge", cwd=write_project(tmp_path, test=body))
     assert said.code == 4
     assert "missing  cpu: no measured value was recorded" in said.out
@@ -144,9 +148,7 @@ def test_dry_run_shows_the_plan_and_writes_nothing(tmp_path):
     assert (root / "contracts/doubling-v1.yaml").read_text() == CONTRACT
 
 
-@pytest.mark.parametrize(
-    "selector", ["doubling", "FALSIFY-DOUBLE-001", "FALSIFY-*", "contracts/doubling-v1.yaml"]
-)
+@pytest.mark.parametrize("selector", ["doubling", "FALSIFY-DOUBLE-001", "FALSIFY-*", "contracts/doubling-v1.yaml"])
 def test_selectors_name_contracts_and_falsifiers(tmp_path, selector):
     said = pv("discharge", "--dry-run", selector, cwd=write_project(tmp_path))
     assert (said.code, said.out.count("FALSIFY-DOUBLE-001")) == (0, 1)

@@ -1,0 +1,80 @@
+import errno
+import os
+import threading
+
+import pytest
+
+from pv.atomic import append_line, locked, write_atomically
+from pv.errors import EvidenceError
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_replaced_whole_and_keeps_its_mode(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    write_atomically(path, b"new and longer")
+    assert path.read_bytes() == b"new and longer"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("operation", ["open", "write", "fsync", "replace"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
+def test_an_error_at_any_operation_leaves_the_old_file(tmp_path, monkeypatch, operation, code):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"old")
+
+    def fail(*_args, **_kwargs):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("pathlib.Path.replace" if operation == "replace" else f"os.{operation}", fail)
+    with pytest.raises(EvidenceError, match=os.strerror(code)):
+        write_atomically(path, b"new")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_half_an_appended_line_is_taken_back(tmp_path, monkeypatch):
+    path = tmp_path / "log"
+    append_line(path, b"first\n")
+    real = os.write
+    calls = []
+
+    def half(descriptor, data):
+        calls.append(len(data))
+        if len(calls) > 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor, bytes(data)[:3])
+
+    monkeypatch.setattr("os.write", half)
+    with pytest.raises(EvidenceError, match="nothing was recorded"):
+        append_line(path, b"second\n")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"first\n"
+
+
+def test_the_lock_admits_one_at_a_time(tmp_path):
+    inside, most = 0, 0
+    counter = threading.Lock()
+
+    def work():
+        nonlocal inside, most
+        for _ in range(20):
+            with locked(tmp_path / ".lock"):
+                with counter:
+                    inside += 1
+                    most = max(most, inside)
+                with counter:
+                    inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (inside, most) == (0, 1)
