@@ -63,3 +63,18 @@ def check_scale(scale: Floats, name: str) -> None:
     largest = float(np.abs(scale).max(initial=0.0))
     if largest >= 65520:
         raise QuantError(f"{name} scale is {largest:g}, beyond 65504, the largest float16; use f32 for this tensor")
+
+
+def tame(x: Floats, name: str, reach: int) -> Floats:
+    """Weights whose squares neither overflow nor vanish in float32.
+
+    Weights below 2^-26, a quarter of the least float16 and so of the least step of any block, become 0.
+
+    Args:
+        reach: largest weight of a block whose d is 1.
+
+    Raises:
+        QuantError: a weight needs a scale beyond float16.
+    """
+    check_scale(np.abs(x).max(initial=0.0, keepdims=True) / np.float32(reach), name)
+    return np.where(np.abs(x) < np.float32(2.0**-26), np.float32(0), x)

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.quant.blocks import Bytes, Floats, split_packed, split_weights
+from engine.quant.blocks import Bytes, Floats, split_packed, split_weights, tame
 from engine.quant.q4_k_search import search
 
 BLOCK_SIZE = 256
@@ -90,7 +90,7 @@ def encode(weights: npt.NDArray[Any]) -> Bytes:
     Raises:
         QuantError: a row is not a whole number of blocks, a weight is not finite, or a scale exceeds float16.
     """
-    x = split_weights(weights, "q4_k", BLOCK_SIZE)
+    x = tame(split_weights(weights, "q4_k", BLOCK_SIZE), "q4_k", 63 * 15)
     packed = np.empty((len(x), TYPE_SIZE), np.uint8)
     # 512 blocks keep the dozen temporaries of the search within a 2 MB second-level cache.
     for start in range(0, len(x), 512):

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.quant.blocks import Bytes, Floats, check_scale, split_packed, split_weights
+from engine.quant.blocks import Bytes, Floats, check_scale, split_packed, split_weights, tame
 
 BLOCK_SIZE = 256
 TYPE_SIZE = 210
@@ -67,7 +67,7 @@ def encode(weights: npt.NDArray[Any]) -> Bytes:
     Raises:
         QuantError: a row is not a whole number of blocks, a weight is not finite, or a scale exceeds float16.
     """
-    x = split_weights(weights, "q6_k", BLOCK_SIZE)
+    x = tame(split_weights(weights, "q6_k", BLOCK_SIZE), "q6_k", 128 * 32)
     packed = np.empty((len(x), TYPE_SIZE), np.uint8)
     # 512 blocks keep the temporaries of the search within a 2 MB second-level cache.
     for start in range(0, len(x), 512):
