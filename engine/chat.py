@@ -67,7 +67,7 @@ class ChatTemplate:
             now: the clock of strftime_now; without one it stands at 2000-01-01, so that runs can be repeated.
         """
         self.source = source
-        self.digest = "sha256:" + hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
+        self.digest = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
         self.now = now or datetime(2000, 1, 1)
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self._limits = limits or Limits()

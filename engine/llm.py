@@ -1,0 +1,238 @@
+"""One loaded model to ask: file, tokenizer, template, weights and cache behind one object.
+
+with Llm.load() as llm:                                  the bundled teacher
+    print(llm.generate("What is 2+2?").text)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from engine import generate as generation
+from engine.chat import ChatTemplate, Message
+from engine.errors import ContextError, ModelError, SamplingError, TemplateError, TokenizerError
+from engine.generate import Timings
+from engine.gguf.display import escape
+from engine.gguf.identity import Identity, identify, tensors_sha256
+from engine.gguf.reader import GgufFile, open_gguf
+from engine.models import load_model
+from engine.ops import load_ops
+from engine.ops.protocol import F32
+from engine.sampling import Sampling
+from engine.tokenizer import Tokenizer
+from engine.trace import Tap
+
+MAX_TOKENS = 256
+
+StopReason = Literal["eos", "length"]
+
+
+def teacher_path() -> Path:
+    """The model that comes with the engine.
+
+    Raises:
+        ModelError: this installation was built without it.
+    """
+    path = Path(__file__).parent / "assets" / "teacher.gguf"
+    if not path.is_file():
+        raise ModelError("teacher.gguf: the bundled model is not part of this installation; give the path of a model")
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One answer."""
+
+    text: str
+    """Without control tokens."""
+    token_ids: tuple[int, ...]
+    """New tokens; the end token, if there is one, is the last."""
+    prompt_ids: tuple[int, ...]
+    stop_reason: StopReason
+    """'eos': an end token; 'length': max_tokens, or the context is full."""
+    timings: Timings
+    record: dict[str, Any]
+    """What ran: `Llm.run_facts` and the sampling parameters, the seed among them."""
+
+
+class Llm:
+    """A model with everything needed to ask it. Not for use by several threads at once."""
+
+    def __init__(self, file: GgufFile, *, backend: str = "cpu", now: datetime | None = None) -> None:
+        """Use `load`, unless the file is open already.
+
+        Args:
+            now: the clock that a chat template may read, see `engine.chat.ChatTemplate`.
+
+        Raises:
+            EngineError: any reason why this file cannot run here.
+        """
+        self.file = file
+        self.backend = backend
+        self.ops = load_ops(backend)
+        self.model = load_model(file, self.ops)
+        self.tokenizer = Tokenizer.from_gguf(file)
+        if self.tokenizer.size > (rows := self.model.config.vocab_size):
+            lengths = f"{self.tokenizer.size} tokens, {rows} embedding rows"
+            raise TokenizerError(f"{escape(file.path.name)}: GGUF-M06: lengths differ: {lengths}")
+        self.template = ChatTemplate.from_gguf(
+            file,
+            bos=self.tokenizer.token(self.tokenizer.bos_id),
+            eos=self.tokenizer.token(self.tokenizer.eos_id),
+            now=now,
+        )
+        self.kv_cache = self.model.new_cache()
+
+    @classmethod
+    def load(cls, path: str | PathLike[str] | None = None, *, backend: str = "cpu", now: datetime | None = None) -> Llm:
+        """Open a model file; without a path the bundled teacher.
+
+        Args:
+            backend: a name in `engine.ops.BACKENDS`. It runs or the call fails; nothing else is tried.
+
+        Raises:
+            EngineError: the file is refused, the model is not supported, or the backend is not available.
+        """
+        file = open_gguf(path if path is not None else teacher_path())
+        try:
+            return cls(file, backend=backend, now=now)
+        except BaseException:
+            file.close()
+            raise
+
+    def close(self) -> None:
+        """Close the model file."""
+        self.file.close()
+
+    def __enter__(self) -> Llm:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def prompt_ids(self, prompt: str | Sequence[Message], *, raw: bool = False) -> list[int]:
+        """Token ids that a prompt becomes.
+
+        Args:
+            prompt: a question, or a conversation.
+            raw: the text as it is, without the chat template; only for a string.
+
+        Raises:
+            ContextError: the prompt is empty.
+            TemplateError: the model has no chat template, or it refuses the conversation.
+        """
+        if not (prompt.strip() if isinstance(prompt, str) and not raw else prompt):
+            raise ContextError("prompt is empty; it must have at least one token")
+        if raw:
+            if not isinstance(prompt, str):
+                raise TemplateError("a conversation needs the chat template; a raw prompt is one text")
+            bos_id = self.tokenizer.bos_id if self.tokenizer.vocabulary.add_bos else None
+            return [*([] if bos_id is None else [bos_id]), *self.tokenizer.encode(prompt, special=True)]
+        if self.template is None:
+            raise TemplateError(
+                f"{escape(self.file.path.name)}: no chat template in the file; use a raw prompt (--raw)"
+            )
+        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+        return self.tokenizer.encode(self.template.render(messages), special=True)
+
+    def generate(
+        self,
+        prompt: str | Sequence[Message],
+        *,
+        raw: bool = False,
+        max_tokens: int = MAX_TOKENS,
+        sampling: Sampling | None = None,
+        on_text: Callable[[str], None] | None = None,
+        tap: Tap | None = None,
+    ) -> Generation:
+        """Answer a prompt. Every call starts with an empty cache.
+
+        Args:
+            prompt, raw: see `prompt_ids`.
+            max_tokens: new tokens at most, the end token included.
+            sampling: default greedy.
+            on_text: called with each piece of text as soon as its characters are complete.
+
+        Raises:
+            ContextError: the prompt is empty or longer than the context.
+            SamplingError: max_tokens is below 1.
+            GgufError: GGUF-M15, the model file changed since it was loaded.
+        """
+        if max_tokens < 1:
+            raise SamplingError(f"max-tokens is {max_tokens}, must be >= 1")
+        params = (sampling or Sampling()).seeded()
+        prompt_ids = self.prompt_ids(prompt, raw=raw)
+        self.file.check_unchanged()
+        timings = Timings()
+        stream = self.tokenizer.stream()
+        token_ids: list[int] = []
+        pieces: list[str] = []
+
+        def emit(piece: str) -> None:
+            pieces.append(piece)
+            if on_text and piece:
+                on_text(piece)
+
+        for token_id in generation.generate(
+            self.model,
+            prompt_ids,
+            kv_cache=self.kv_cache,
+            params=params,
+            max_tokens=max_tokens,
+            end_ids=self.tokenizer.end_ids,
+            timings=timings,
+            tap=tap,
+        ):
+            token_ids.append(token_id)
+            emit(stream.push(token_id))
+        emit(stream.finish())
+        self.file.check_unchanged()
+        ended = bool(token_ids) and generation.is_end(token_ids[-1], self.tokenizer.end_ids)
+        return Generation(
+            text="".join(pieces),
+            token_ids=tuple(token_ids),
+            prompt_ids=tuple(prompt_ids),
+            stop_reason="eos" if ended else "length",
+            timings=timings,
+            record={**self.run_facts(), "sampling": asdict(params)},
+        )
+
+    def logits(self, token_ids: Sequence[int], *, tap: Tap | None = None) -> F32:
+        """Logits (T, V) at every position of one text, from a cache of its own.
+
+        Raises:
+            ContextError: no tokens, or more than the context.
+        """
+        return self.model.forward(token_ids, self.model.new_cache(), tap=tap)
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Digests of the model; the first access reads the whole file."""
+        return identify(self.file)
+
+    def run_facts(self) -> dict[str, Any]:
+        """The backend that runs and what it runs on, without reading the whole file."""
+        return {
+            "backend": self.ops.name,
+            "backend_asked": self.backend,
+            "precision": self.ops.precision,
+            "threads": self.ops.threads(),
+            "architecture": self.model.config.architecture,
+            "model": self.file.path.name,
+            "size_bytes": self.file.size_bytes,
+            "tensors_sha256": tensors_sha256(self.file),
+        }
+
+    def record(self) -> dict[str, Any]:
+        """The run record: `run_facts` and the digests of the whole model."""
+        template_clock = self.template.now.isoformat() if self.template else None
+        return {**self.run_facts(), "template_clock": template_clock, "identity": asdict(self.identity)}
