@@ -63,7 +63,8 @@ def _date(value: Any) -> date:
         raise ValueError(f"no such day in the calendar: {value!r}") from None
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Not empty and not blank."""
     if not isinstance(value, str):
         raise ValueError("expected text")
     if not value.strip():
@@ -75,16 +76,25 @@ Number = Annotated[float, BeforeValidator(_number)]
 Integer = Annotated[int, BeforeValidator(_integer)]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Date = Annotated[date, BeforeValidator(_date)]
-Text = Annotated[str, BeforeValidator(_text)]
+Text = Annotated[str, BeforeValidator(as_text)]
 
-SlugId = Annotated[Text, StringConstraints(pattern=r"^[a-z0-9]+(?:[-_./][a-z0-9]+)*$", max_length=128)]
+# Constraints before the validator: pydantic then keeps them in the JSON Schema.
+_AsText = BeforeValidator(as_text)
+
+SlugId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(?:[-_./][a-z0-9]+)*$", max_length=128), _AsText]
 """Lower-case words joined by one of - _ . / (contracts, equations, obligations)."""
 
-FalsifierId = Annotated[Text, StringConstraints(pattern=r"^[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*$", max_length=128)]
+FalsifierId = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*$", max_length=128), _AsText
+]
 
-SemVer = Annotated[Text, StringConstraints(pattern=r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$")]
+SemVer = Annotated[
+    str, StringConstraints(pattern=r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$", max_length=64), _AsText
+]
 
-FaultRef = Annotated[Text, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$", max_length=256)]
+FaultRef = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$", max_length=256), _AsText
+]
 """`package.module:function`, a context manager without required arguments."""
 
-Digest = Annotated[Text, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$"), _AsText]

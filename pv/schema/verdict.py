@@ -6,12 +6,12 @@ import re
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import BeforeValidator, StringConstraints
 
-from pv.schema.base import Text
+from pv.schema.base import as_text
 
 TARGET_PATTERN = r"^(cpu|cuda|cuda:sm_[0-9]{2,3}|cuda-interpreted|cuda-compiled)$"
-Target = Annotated[Text, StringConstraints(pattern=TARGET_PATTERN)]
+Target = Annotated[str, StringConstraints(pattern=TARGET_PATTERN), BeforeValidator(as_text)]
 """Where a falsifier runs: cpu, cuda, cuda:sm_90, cuda-interpreted, cuda-compiled."""
 
 
