@@ -13,7 +13,7 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _PROSE = re.compile(r"\s")
 
 
-def test_path(nodeid: str) -> str:
+def file_of(nodeid: str) -> str:
     """The part before the first `::`."""
     return nodeid.partition("::")[0]
 
@@ -32,7 +32,7 @@ def unsafe_path(text: str) -> str | None:
     pytest reads a leading `-` as an option and `@` as a file of arguments even after `--`, and a path outside the
     project runs code that nobody reviewed with it.
     """
-    path = test_path(text)
+    path = file_of(text)
     if any(not char.isprintable() for char in text):
         return "has a control character"
     if path.startswith(("-", "@")):

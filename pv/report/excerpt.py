@@ -46,4 +46,4 @@ def _end(location: Location, line: str, start: int) -> int:
 @lru_cache(maxsize=64)
 def _lines(text: str) -> tuple[str, ...]:
     # Not str.splitlines: it also breaks at form feeds and U+2028, where YAML and editors count no line.
-    return tuple(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+    return tuple(text.replace("\r\n", "\n").replace("\r", "\n").split("\n")) if text else ()

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pv.lint.context import LintContext
-from pv.lint.nodeid import test_path
+from pv.lint.nodeid import file_of
 from pv.lint.rule import BindingRule
 from pv.schema.finding import Finding, Severity
 from pv.schema.location import Location
@@ -45,7 +45,7 @@ class CollectionError(BindingRule):
         for loaded, _, index, falsifier in context.falsifiers():
             note = f"{falsifier.id} names a test of this file here"
             place = (note, loaded.locations[("falsifiers", index, "test")])
-            claims.setdefault(test_path(falsifier.test), []).append(place)
+            claims.setdefault(file_of(falsifier.test), []).append(place)
         for problem in context.collection.problems:
             reason = problem.message.strip().partition("\n")[0]
             yield Finding(

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from pv.lint.context import LintContext
-from pv.lint.nodeid import is_node_id, test_path, unsafe_path
+from pv.lint.nodeid import file_of, is_node_id, unsafe_path
 from pv.lint.rule import BindingRule
 from pv.schema.finding import Finding, Severity
 from pv.suggest import did_you_mean
@@ -47,7 +47,7 @@ class DanglingTest(BindingRule):
             test = falsifier.test
             if test in context.tests or unsafe_path(test) is not None or not is_node_id(test):
                 continue
-            if test_path(test) in context.problem_paths:
+            if file_of(test) in context.problem_paths:
                 continue
             reason = _reason(context, test, by_path, by_function)
             yield self.at(

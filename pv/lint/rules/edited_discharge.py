@@ -7,6 +7,7 @@ from pv.lint.rule import Rule, Stage
 from pv.lint.stored import stored_standings, unsupported
 from pv.load import KeyPath
 from pv.schema.finding import Finding
+from pv.schema.verdict import Standing
 
 
 class EditedDischarge(Rule):
@@ -53,7 +54,7 @@ class EditedDischarge(Rule):
                     f"the discharge block says {item.name!r} is {item.stored}, the evidence says {item.supported}",
                     subject=item.subject,
                 )
-            elif item.extra_targets:
+            elif item.extra_targets and item.supported is not Standing.STALE:
                 yield self.at(
                     item.loaded,
                     (*item.path, "have"),

@@ -20,7 +20,7 @@ class SeveralDocuments(LoaderRule):
     ```
 
     ## Use instead
-    Two files.
+    Two files, one contract in each.
 
     ## References
     - https://yaml.org/spec/1.2.2/#92-streams

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pv.lint.context import LintContext
-from pv.lint.nodeid import test_path
+from pv.lint.nodeid import file_of
 from pv.lint.rule import BindingRule
 from pv.schema.finding import Finding
 from pv.schema.location import Location
@@ -53,6 +53,6 @@ class ShadowedTest(BindingRule):
                 rule=self.name,
                 severity=self.severity,
                 message=f"a later function of the same name hides this test: {nodeid!r}{bound}",
-                location=Location(test_path(nodeid), line, 1, line, 1),
+                location=Location(file_of(nodeid), line, 1, line, 1),
                 subject=nodeid,
             )
