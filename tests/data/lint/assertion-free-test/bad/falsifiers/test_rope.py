@@ -1,0 +1,14 @@
+"""Does rotation keep norms?"""
+
+import math
+
+import pytest
+
+
+def rotate(x, y, angle):
+    return x * math.cos(angle) - y * math.sin(angle), x * math.sin(angle) + y * math.cos(angle)
+
+
+@pytest.mark.falsifies("FALSIFY-ROPE-001")
+def test_keeps_norm():
+    math.hypot(*rotate(3.0, 4.0, 1.0))
