@@ -1,0 +1,73 @@
+"""Which expressions of a function are checks, and which checks can fail at all."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from pv.bind.module import Function, dotted
+
+# Names of calls that check something, wherever they come from.
+_PREFIXES = ("assert", "check", "ensure", "expect", "must", "refute", "require", "verify")
+_CALLS = frozenset({"close", "deprecated_call", "exact", "fail", "raises", "raises_group", "RaisesGroup", "warns"})
+_SAME = (ast.Eq, ast.Is, ast.LtE, ast.GtE)
+
+
+def checks_in(function: Function) -> Iterator[ast.AST]:
+    """Assertions and checking calls in the body, nested functions included."""
+    parameters = set(function.parameters()) - {"self", "pv"}
+    for node in ast.walk(function.node):
+        if (
+            isinstance(node, ast.Assert)
+            or (isinstance(node, ast.Call) and _is_check(node, parameters))
+            or (isinstance(node, ast.Raise) and _raises_assertion(node))
+        ):
+            yield node
+
+
+def can_fail(check: ast.AST) -> bool:
+    """False for an assertion that no run can violate: constants, `x == x`, a tuple with a message."""
+    return not (isinstance(check, ast.Assert) and _is_always_true(check.test))
+
+
+def _is_check(call: ast.Call, parameters: set[str]) -> bool:
+    name = dotted(call.func).rpartition(".")[2] or (call.func.attr if isinstance(call.func, ast.Attribute) else "")
+    if name == "record":
+        return len(call.args) > 2 or any(keyword.arg == "limit" for keyword in call.keywords)
+    # A fixture that is called is presumed to check.
+    is_fixture = isinstance(call.func, ast.Name) and call.func.id in parameters
+    return is_fixture or name in _CALLS or name.lstrip("_").lower().startswith(_PREFIXES)
+
+
+def _raises_assertion(node: ast.Raise) -> bool:
+    raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+    return raised is not None and dotted(raised) == "AssertionError"
+
+
+def _is_always_true(test: ast.expr) -> bool:
+    if isinstance(test, ast.Tuple):
+        return bool(test.elts)
+    if isinstance(test, ast.BoolOp):
+        quantifier = any if isinstance(test.op, ast.Or) else all
+        return quantifier(_is_always_true(value) for value in test.values)
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], _SAME):
+        left, right = test.left, test.comparators[0]
+        has_call = any(isinstance(node, ast.Call) for node in ast.walk(left))
+        if not has_call and ast.dump(left) == ast.dump(right):
+            return True
+    return _is_constant(test) and _value(test)
+
+
+def _is_constant(node: ast.expr) -> bool:
+    return not any(isinstance(inner, ast.Name | ast.Attribute | ast.Call | ast.Await) for inner in ast.walk(node))
+
+
+def _value(node: ast.expr) -> bool:
+    """Whether a constant expression is true; anything that is not plain literals and comparisons counts as false."""
+    if isinstance(node, ast.Compare) and len(node.ops) == 1:
+        # Two literals compared: whichever way it goes, it goes the same way in every run.
+        return True
+    try:
+        return bool(ast.literal_eval(node))
+    except (ValueError, TypeError):
+        return False

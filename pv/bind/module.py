@@ -1,0 +1,174 @@
+"""One parsed Python file: its functions by node-id name, its imports, its constants."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function and where it stands."""
+
+    module: Module
+    node: FunctionNode
+    owner: ast.ClassDef | None
+
+    def parameters(self) -> tuple[str, ...]:
+        arguments = self.node.args
+        return tuple(item.arg for item in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs))
+
+    def parametrized(self) -> set[str]:
+        """Parameters that get their values from `parametrize`."""
+        names: set[str] = set()
+        for decorator in self.node.decorator_list:
+            if isinstance(decorator, ast.Call) and dotted(decorator.func).endswith("parametrize") and decorator.args:
+                first = decorator.args[0]
+                texts = [node.value for node in ast.walk(first) if isinstance(node, ast.Constant)]
+                names.update(name.strip() for text in texts if isinstance(text, str) for name in text.split(","))
+        return names
+
+    def texts(self) -> Iterator[str]:
+        """String constants of the body, the docstring left out, and of the module's constants that it names."""
+        docstring = ast.get_docstring(self.node, clean=False)
+        for node in ast.walk(self.node):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value != docstring:
+                yield node.value
+            elif isinstance(node, ast.Name) and node.id in self.module.constants:
+                for inner in ast.walk(self.module.constants[node.id]):
+                    if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+                        yield inner.value
+
+    def skip_reason(self) -> str | None:
+        """Why the function always skips, as far as its source shows: `skipif(True)`, or `pytest.skip()` first."""
+        decorators = [*self.node.decorator_list, *(self.owner.decorator_list if self.owner else ())]
+        for decorator in decorators:
+            if isinstance(decorator, ast.Call) and dotted(decorator.func).endswith("mark.skipif") and decorator.args:
+                condition = decorator.args[0]
+                if isinstance(condition, ast.Constant) and condition.value in (True, 1, "True", "1"):
+                    return "skipif with a condition that is always true"
+        for statement in self.node.body:
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                continue
+            is_call = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+            if is_call and dotted(statement.value.func) == "pytest.skip":  # type: ignore[attr-defined]
+                return "skips itself in its first statement"
+            break
+        return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Module:
+    path: str
+    tree: ast.Module
+    root: Path
+    search: tuple[Path, ...]
+    constants: dict[str, ast.expr] = field(default_factory=dict)
+    imports: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Local name to (module, name in that module); the second is empty for a module itself."""
+
+    @classmethod
+    def parse(cls, text: str, path: str, root: Path, search: tuple[Path, ...]) -> Module:
+        """Raises SyntaxError, ValueError or RecursionError for what is not Python."""
+        module = cls(path, ast.parse(text), root, search)
+        for node in ast.walk(module.tree):
+            module._note_import(node)
+        for statement in module.tree.body:
+            if isinstance(statement, ast.Assign):
+                for target in statement.targets:
+                    if isinstance(target, ast.Name):
+                        module.constants[target.id] = statement.value
+        return module
+
+    def _note_import(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                name = alias.asname or alias.name.partition(".")[0]
+                self.imports[name] = (alias.name if alias.asname else name, "")
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = self.path.split("/")[: -node.level]
+                base = ".".join([*package, *([base] if base else [])])
+            for alias in node.names:
+                self.imports[alias.asname or alias.name] = (base, alias.name)
+
+    def function(self, names: str) -> Function | None:
+        """The function that `Class::name` means at run time: the last definition of each name."""
+        body: list[ast.stmt] = self.tree.body
+        owner: ast.ClassDef | None = None
+        *classes, name = names.split("::")
+        for class_name in classes:
+            owner = _last(body, class_name, ast.ClassDef)
+            if owner is None:
+                return None
+            body = owner.body
+        node = _last(body, name, FunctionNode)
+        return None if node is None else Function(self, node, owner)
+
+    def find(self, module: str) -> str | None:
+        """Path, relative to the root, of a module of the project; None for any other."""
+        relative = module.replace(".", "/")
+        folders = (*self.search, (self.root / self.path).parent)
+        for folder in folders:
+            for candidate in (folder / f"{relative}.py", folder / relative / "__init__.py"):
+                if candidate.is_file() and candidate.resolve().is_relative_to(self.root):
+                    return candidate.resolve().relative_to(self.root).as_posix()
+        return None
+
+    def hidden_tests(self) -> Iterator[tuple[str, int]]:
+        """(Class::name, line) of test functions that a later definition in the same body hides."""
+        yield from _hidden(self.tree.body, "")
+
+
+def dotted(node: ast.expr) -> str:
+    """`a.b.c` for a chain of names; empty for anything else."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        before = dotted(node.value)
+        return f"{before}.{node.attr}" if before else ""
+    return ""
+
+
+def _last(body: list[ast.stmt], name: str, kind: type[ast.stmt] | UnionType) -> Any:
+    """The last definition of `name` in `body`, branches of if, try and with included."""
+    found: ast.stmt | None = None
+    for statement in body:
+        if isinstance(statement, kind) and getattr(statement, "name", "") == name:
+            found = statement
+        elif isinstance(statement, ast.If | ast.Try | ast.With):
+            for block in ("body", "handlers", "orelse", "finalbody"):
+                found = _last(_statements(getattr(statement, block, [])), name, kind) or found
+    return found
+
+
+def _statements(block: list[ast.AST]) -> list[ast.stmt]:
+    inner = [node.body if isinstance(node, ast.ExceptHandler) else [node] for node in block]
+    return [statement for statements in inner for statement in statements if isinstance(statement, ast.stmt)]
+
+
+def _hidden(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, int]]:
+    last: dict[str, ast.stmt] = {}
+    for statement in body:
+        if isinstance(statement, FunctionNode | ast.ClassDef):
+            earlier = last.get(statement.name)
+            if earlier is not None:
+                yield from _tests_of(earlier, prefix)
+            last[statement.name] = statement
+            if isinstance(statement, ast.ClassDef):
+                yield from _hidden(statement.body, f"{prefix}{statement.name}::")
+
+
+def _tests_of(node: ast.stmt, prefix: str) -> Iterator[tuple[str, int]]:
+    if isinstance(node, FunctionNode) and node.name.startswith("test"):
+        yield f"{prefix}{node.name}", node.lineno
+    elif isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
+        for statement in node.body:
+            yield from _tests_of(statement, f"{prefix}{node.name}::")

@@ -1,0 +1,79 @@
+"""The reporting plugin of a collecting child: what pytest found, as records to the parent.
+
+    start    nonce
+    collect  path (a module is about to be imported)
+    problem  id, outcome, message
+    item     id, path, line, falsifies, skip, xfail
+    finish   nonce
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from pv.process.channel import Writer
+
+
+def create(spec: dict[str, Any], descriptor: int) -> Collecting:
+    """Called by `pv.process.boot`."""
+    return Collecting(spec, Writer(descriptor))
+
+
+class Collecting:
+    """One `pytest --collect-only` under supervision."""
+
+    def __init__(self, spec: dict[str, Any], writer: Writer) -> None:
+        self._nonce: str = spec["nonce"]
+        self._root: str = spec["root"]
+        self._skipped_paths = frozenset(spec["skipped_paths"])
+        self._send = writer.send
+        self._send("start", nonce=self._nonce)
+
+    def pytest_ignore_collect(self, collection_path: Any) -> bool | None:
+        relative = str(collection_path).removeprefix(f"{self._root}/")
+        return True if relative in self._skipped_paths else None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collectstart(self, collector: pytest.Collector) -> None:
+        if isinstance(collector, pytest.Module):
+            self._send("collect", path=collector.nodeid)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.outcome != "passed":
+            message = _message(report).replace(f"{self._root}/", "")
+            self._send("problem", id=report.nodeid, outcome=report.outcome, message=message)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        for item in session.items:
+            path, line, _ = item.location
+            self._send(
+                "item", id=item.nodeid, path=path, line=(line or 0) + 1,
+                falsifies=[str(name) for mark in item.iter_markers("falsifies") for name in mark.args],
+                skip=_skip_reason(item), xfail=any(True for _ in item.iter_markers("xfail")),
+            )  # fmt: skip
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None, None, None]:
+        yield
+        self._send("finish", nonce=self._nonce)
+
+
+def _skip_reason(item: pytest.Item) -> str | None:
+    mark = item.get_closest_marker("skip")
+    if mark is None:
+        return None
+    return str(mark.kwargs.get("reason") or (mark.args[0] if mark.args else "no reason given"))
+
+
+def _message(report: pytest.CollectReport) -> str:
+    if isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2])[:300]
+    lines = [line for line in report.longreprtext.splitlines() if line.strip()]
+    # pytest marks the lines of the exception itself with E.
+    error = next((line for line in lines if line.startswith("E ")), lines[-1] if lines else "")
+    return error.removeprefix("E").strip()[:300]
