@@ -129,13 +129,15 @@ def read_bytes(path: Path, shown: str) -> bytes:
     except OSError as err:
         hint = "; check its permissions" if err.errno == errno.EACCES else ""
         raise UsageError(f"{shown}: cannot read the file: {_reason(err)}{hint}") from err
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UsageError(f"{shown}: is not a regular file")
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read(MAX_BYTES + 1)
-        except OSError as err:
-            raise UsageError(f"{shown}: cannot read the file: {_reason(err)}") from err
+    except OSError as err:
+        raise UsageError(f"{shown}: cannot read the file: {_reason(err)}") from err
+    finally:
+        os.close(descriptor)
 
 
 def _compose(raw: bytes, path: str) -> tuple[Sink, str, Node | None]:
