@@ -1,0 +1,1 @@
+"""Attempts to refute the contracts, one folder per folder of contracts/."""

@@ -1,0 +1,52 @@
+"""Attempts to refute contracts/engine/quant/q4k-dequant-v1.yaml."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.quant import q4_k
+from falsifiers.support import block_formats, compare, golden, model_blocks, random_blocks
+from falsifiers.support.recorder import Recorder
+
+
+@pytest.mark.falsifies("FALSIFY-Q4K-DEQUANT-001")
+def test_weights_equal_the_definition_rounded_once(pv: Recorder) -> None:
+    """Refuted by one weight of 64 random blocks that is not d * s * q - dmin * m, exact and then rounded to float32.
+
+    Scales cover all float16, subnormal and extreme ones included. Seen failing under q4k_nibble_swap,
+    q4k_scale_high_bits_lost and q4k_min_sign.
+    """
+    raw = random_blocks.blocks(64, 144, halves=(0, 2))
+    expected = np.array([block_formats.q4_k(block.tobytes()) for block in raw]).astype(np.float32)
+    pv.record("weights that differ", compare.mismatches(q4_k.decode(raw), expected), limit=0, unit="weights")
+    pv.record("weights compared", expected.size, limit=64 * 256, unit="weights", bound="at_least")
+    pv.ran_on({"target": "cpu"})
+
+
+@pytest.mark.falsifies("FALSIFY-Q4K-DEQUANT-002")
+def test_weights_equal_the_gguf_package(pv: Recorder) -> None:
+    """Refuted by one weight whose value differs from what the `gguf` package decoded from the same bytes.
+
+    Seen failing under q4k_nibble_swap and q4k_scale_high_bits_lost.
+    """
+    judged = golden.arrays("blocks.npz")
+    differ = compare.mismatches(q4_k.decode(judged["q4_k_raw"]), judged["q4_k_weights"])
+    pv.record("weights that differ", differ, limit=0, unit="weights")
+    pv.record("weights compared", judged["q4_k_weights"].size, limit=1, unit="weights", bound="at_least")
+    pv.ran_on({"target": "cpu"})
+
+
+@pytest.mark.falsifies("FALSIFY-Q4K-DEQUANT-003")
+def test_weights_of_the_model_equal_the_definition(pv: Recorder) -> None:
+    """Refuted by one weight in the first and last block of any Q4_K tensor of the model under test.
+
+    The file is read by a second parser. Seen failing under q4k_nibble_swap and q4k_min_sign.
+    """
+    raw = model_blocks.first_and_last(pv.model, "Q4_K")
+    if not len(raw):
+        pytest.skip("the model under test has no Q4_K tensor")
+    expected = np.array([block_formats.q4_k(block.tobytes()) for block in raw]).astype(np.float32)
+    pv.record("weights that differ", compare.mismatches(q4_k.decode(raw), expected), limit=0, unit="weights")
+    pv.record("blocks compared", len(raw), limit=1, unit="blocks", bound="at_least")
+    pv.ran_on({"target": "cpu"})

@@ -1,0 +1,1 @@
+"""Independent definitions, data and comparisons that falsifiers share."""

@@ -1,0 +1,43 @@
+"""Small files made once by independent implementations; `falsifiers/data/make_golden.py` makes them again.
+
+A falsifier's evidence covers Python files, so the digests stand here: other data cannot slip in under old evidence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+
+SHA256: dict[str, str] = {
+    "blocks.npz": "cdafc586b3154d815b4dcaf0afc94ba6463ddd5f38dc1bdbeb9b6d2e8a063683",
+    "chats.json": "4af5c3f40492a32de2ae00a3168b1fcfb10e62c8482e0f59bd2def80285b7c49",
+    "forward.npz": "7b49de6a6bbcc61abbffe90db468d7fe63fb8e7238a32628648ebde52668bb61",
+    "grouped.gguf": "fa8f2bd2efa8907e7ad089a7aff59e0382a7882dafcb0b28f341fdcd82e502fa",
+    "tied.gguf": "64559b7b077948756f3c61700e0786cab8da1e67f6a2ba5531ecec40ebb21fd4",
+    "token_ids.json": "635150c9b9ef8c993fc1749122fd43bf937105910f17be003c1dd6fe215e03bc",
+    "vocabulary.gguf": "ed05214b61ffe5651e5e9f3ab3d75dface5909ae1047d8e138f0a3b27816e72c",
+}
+
+
+def path(name: str) -> Path:
+    """A golden file whose bytes are those that were committed with this module."""
+    found = DATA / name
+    digest = hashlib.sha256(found.read_bytes()).hexdigest()
+    assert digest == SHA256[name], f"{name} has sha256 {digest}, expected {SHA256[name]}; make it again"
+    return found
+
+
+def arrays(name: str) -> dict[str, npt.NDArray[Any]]:
+    with np.load(path(name), allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
+
+
+def document(name: str) -> Any:
+    return json.loads(path(name).read_text(encoding="utf-8"))
