@@ -1,11 +1,13 @@
-"""Test functions that falsifiers name, once each however many parameter sets they have."""
+"""Falsifiers and the test functions that they name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 from pv.lint.context import LintContext
+from pv.lint.nodeid import file_of, is_node_id, unsafe_path
 from pv.lint.rule import BindingRule
 from pv.load import Loaded
 from pv.schema.binding import CollectedTest
@@ -14,8 +16,30 @@ from pv.schema.finding import Finding
 from pv.schema.location import Location
 
 
+class Binding(StrEnum):
+    """What ties a falsifier to a test; every falsifier has exactly one."""
+
+    BOUND = "bound"
+    """pytest collects the test, and every parameter set of it names the falsifier back."""
+    UNBOUND = "unbound"
+    """It names no test, the test does not name it back, or nobody knows because the file cannot be collected."""
+    DANGLING = "dangling"
+    """It names a test that pytest does not collect."""
+
+
+def binding_of(context: LintContext, falsifier: Falsifier) -> Binding:
+    tests = context.tests.get(falsifier.test)
+    if tests:
+        return Binding.BOUND if all(falsifier.id in test.falsifies for test in tests) else Binding.UNBOUND
+    if not is_node_id(falsifier.test) or unsafe_path(falsifier.test) is not None:
+        return Binding.UNBOUND
+    return Binding.UNBOUND if context.is_uncollected(file_of(falsifier.test)) else Binding.DANGLING
+
+
 @dataclass(frozen=True, slots=True)
 class BoundFunction:
+    """One test function that a falsifier names, however many parameter sets it has."""
+
     falsifier: Falsifier
     tests: tuple[CollectedTest, ...]
     """The parameter sets that the falsifier names."""

@@ -77,10 +77,16 @@ class LintContext:
                 found.setdefault(test.nodeid, []).append((contract.id, falsifier))
         return {nodeid: tuple(pairs) for nodeid, pairs in found.items()}
 
+    def is_uncollected(self, path: str) -> bool:
+        """Whether pytest failed on this file or on something that it needs, so that what it holds is not known."""
+        folders = (parent.as_posix() for parent in PurePosixPath(path).parents)
+        return not self._broken.isdisjoint((path, *folders))
+
     @cached_property
-    def problem_paths(self) -> frozenset[str]:
-        """Files that pytest could not collect."""
-        return frozenset(problem.path for problem in self.collection.problems) if self.collection else frozenset()
+    def _broken(self) -> frozenset[str]:
+        """Files and folders that could not be collected; a broken conftest.py breaks its folder."""
+        paths = [PurePosixPath(item.path) for item in self.collection.problems] if self.collection else []
+        return frozenset((path.parent if path.name == "conftest.py" else path).as_posix() for path in paths)
 
     def falsifiers(self) -> Iterator[tuple[Loaded, Contract, int, Falsifier]]:
         """Every falsifier with its position in its contract."""

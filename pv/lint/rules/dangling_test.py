@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from pv.lint.bound import Binding, binding_of
 from pv.lint.context import LintContext
-from pv.lint.nodeid import file_of, is_node_id, unsafe_path
 from pv.lint.rule import BindingRule
 from pv.schema.finding import Finding, Severity
 from pv.suggest import did_you_mean
@@ -45,9 +45,7 @@ class DanglingTest(BindingRule):
         by_function = _names_by_function(context)
         for loaded, _, index, falsifier in context.falsifiers():
             test = falsifier.test
-            if test in context.tests or unsafe_path(test) is not None or not is_node_id(test):
-                continue
-            if file_of(test) in context.problem_paths:
+            if binding_of(context, falsifier) is not Binding.DANGLING:
                 continue
             reason = _reason(context, test, by_path, by_function)
             yield self.at(

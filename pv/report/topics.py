@@ -1,0 +1,106 @@
+"""What the words of pv mean: exit codes, standings, results, challenge outcomes, targets, gate answers."""
+
+from __future__ import annotations
+
+from pv.schema.verdict import ChallengeOutcome, GateAnswer, Result, Standing
+
+_STANDINGS = {
+    Standing.DISCHARGED: """\
+For every required target there is fresh evidence with result PASS on that very target, the measured values are
+recorded, and every declared challenge (at least one) was caught.""",
+    Standing.PARTIAL: """\
+There is a fresh PASS on at least one required or weaker target, nothing is refuted, and something is still missing;
+what is missing is listed. A run on cpu, cuda-interpreted or cuda-compiled supports PARTIAL, and never more, where cuda
+is required.""",
+    Standing.FALSIFIED: """\
+There is a fresh FAIL on a required target. It beats every other evidence. A known defect stays FALSIFIED; a waiver
+with owner, reason and expiry says who answers for it, and never renames it.""",
+    Standing.STALE: """\
+There is evidence, but something it rests on has changed since: the contract, the test, the code under test or the
+model. The component is named. Run 'pv discharge' again.""",
+    Standing.OPEN: """\
+There is nothing fresh. A crash, a timeout, a skip, an expected failure, no collected test: all of them leave a
+falsifier OPEN.""",
+    Standing.WAIVED: """\
+An obligation without a falsifier, or with a known defect, for which somebody answers until a date. Both are shown.""",
+}
+_RESULTS = {
+    Result.PASS: "Every planned test was collected once, passed in setup, call and teardown, on the claimed target.",
+    Result.FAIL: "An assertion of a planned test was false: the falsifier refuted its obligation.",
+    Result.ERROR: "A test ended in anything but a pass or a failed assertion, so it said nothing about the claim.",
+    Result.TIMEOUT: "The tests did not end within the falsifier's timeout_s; the parent process stopped them.",
+    Result.CRASH: "The process that ran the tests died, or ended without its last record.",
+    Result.FLAKY: "The same test gave two answers in one run. A flaky falsifier proves nothing.",
+    Result.SKIPPED: "A planned test was skipped or expected to fail. Neither counts as a pass.",
+    Result.NOT_RUN: "Nothing ran: no collected test, or the run ended before its turn.",
+    Result.WRONG_TARGET: "The test passed, but on another target than the one claimed. A fallback is never silent.",
+}
+_CHALLENGES = {
+    ChallengeOutcome.CAUGHT: "With the fault applied, the test failed, as it must.",
+    ChallengeOutcome.SURVIVED: "The test passed with the fault applied: it cannot see this fault.",
+    ChallengeOutcome.BROKEN: "The test ended in anything but a pass or a failed assertion; an error is not a catch.",
+    ChallengeOutcome.NOT_APPLIED: "The fault's own code never ran, so nothing was proven.",
+}
+_TARGETS = {
+    "cpu": "The CPU path.",
+    "cuda": "The CUDA kernels on a GPU, whichever it is.",
+    "cuda:sm_90": """\
+The CUDA kernels on a GPU of this compute capability (any number in place of 90). It serves where cuda is required; cuda
+does not serve where cuda:sm_90 is required.""",
+    "cuda-interpreted": """\
+The Triton kernels under Triton's interpreter, without a GPU. Supports PARTIAL, never more, where cuda is required.""",
+    "cuda-compiled": """\
+The Triton kernels compiled for a GPU that need not be there, not run. Supports PARTIAL, never more, where cuda is
+required.""",
+}
+_GATES = {
+    GateAnswer.YES: "Everything that the gate asks for is DISCHARGED or waived in the open.",
+    GateAnswer.NO: "Something that the gate asks for is FALSIFIED.",
+    GateAnswer.CANNOT_DECIDE: "Evidence is missing, stale or from the wrong target. Unknown is not no, and never yes.",
+}
+_EXIT_CODES = """\
+  0    clean; no errors, nothing refuted
+  1    findings, or FALSIFIED
+  2    usage or configuration: a wrong flag, path, selector or key
+  3    nothing to check: the selection is empty, and empty is never green
+  4    cannot decide: evidence is missing, stale or from the wrong target
+  5    internal error: a bug in pv, or a child process that could not be started
+  130  interrupted by Ctrl-C
+  141  whoever read the output went away, as after 'pv lint | head'"""
+
+
+def _listed(entries: dict[str, str]) -> str:
+    """Names with their texts, indented below."""
+    return "\n".join(
+        f"{name}\n" + "\n".join(f"  {line}" for line in text.splitlines()) for name, text in entries.items()
+    )
+
+
+_WORDS = {
+    "standing": {str(name): text for name, text in _STANDINGS.items()},
+    "result": {str(name): text for name, text in _RESULTS.items()},
+    "challenge outcome": {str(name): text for name, text in _CHALLENGES.items()},
+    "target": _TARGETS,
+    "gate answer": {str(name): text for name, text in _GATES.items()},
+}
+
+TOPICS: dict[str, str] = {
+    "exit-codes": f"Exit codes of every command.\n\n{_EXIT_CODES}",
+    "standings": f"""\
+What the evidence supports, for a falsifier, an obligation or a contract. An obligation is as good as its weakest
+falsifier, a contract as its weakest obligation. Standings are recomputed every time; a stored one has no say.
+
+{_listed(_WORDS["standing"])}""",
+    "results": f"""\
+What happened to one falsifier on one target in one run.
+
+{_listed(_WORDS["result"])}""",
+    "challenges": f"""\
+A challenge is a seeded fault that a falsifier must catch: the same test runs once more with the fault applied.
+
+{_listed(_WORDS["challenge outcome"])}""",
+    "targets": f"Where a falsifier runs.\n\n{_listed(_TARGETS)}",
+    "gates": f"The answer to a release question over contracts and targets.\n\n{_listed(_WORDS['gate answer'])}",
+    **{name: f"{name}: a {kind}\n\n{text}" for kind, entries in _WORDS.items() for name, text in entries.items()},
+}
+"""Text by name; lists of words first, then each word."""

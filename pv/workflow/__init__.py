@@ -1,0 +1,1 @@
+"""What commands do, without printing: loading, checking, running, judging, joined in the order that keeps promises."""
