@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pv.bind.module import Function, dotted
 
 # Names of calls that check something, wherever they come from.
-_PREFIXES = ("assert", "check", "ensure", "expect", "must", "refute", "require", "verify")
+_PREFIXES = ("assert", "check", "ensure", "expect", "must", "refute", "require", "validate", "verify")
 _CALLS = frozenset({"close", "deprecated_call", "exact", "fail", "raises", "raises_group", "RaisesGroup", "warns"})
 _SAME = (ast.Eq, ast.Is, ast.LtE, ast.GtE)
 

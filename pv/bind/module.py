@@ -72,6 +72,8 @@ class Module:
     constants: dict[str, ast.expr] = field(default_factory=dict)
     imports: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Local name to (module, name in that module); the second is empty for a module itself."""
+    found: dict[str, str | None] = field(default_factory=dict)
+    """What `find` has answered."""
 
     @classmethod
     def parse(cls, text: str, path: str, root: Path, search: tuple[Path, ...]) -> Module:
@@ -114,9 +116,13 @@ class Module:
 
     def find(self, module: str) -> str | None:
         """Path, relative to the root, of a module of the project; None for any other."""
+        if module not in self.found:
+            self.found[module] = self._search(module)
+        return self.found[module]
+
+    def _search(self, module: str) -> str | None:
         relative = module.replace(".", "/")
-        folders = (*self.search, (self.root / self.path).parent)
-        for folder in folders:
+        for folder in (*self.search, (self.root / self.path).parent):
             for candidate in (folder / f"{relative}.py", folder / relative / "__init__.py"):
                 if candidate.is_file() and candidate.resolve().is_relative_to(self.root):
                     return candidate.resolve().relative_to(self.root).as_posix()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +22,15 @@ _READING_MODULES = frozenset(
 _OWN_FIXTURES = frozenset({"self", "pv", "request", "tmp_path", "monkeypatch", "capsys", "capfd", "caplog"})
 
 
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    line: int
+    skip_reason: str | None
+    checks: int
+    constant_only: bool
+    reads_own_contract: bool
+
+
 class Sources:
     """Parsed modules of one project; each file is read once."""
 
@@ -30,6 +40,8 @@ class Sources:
         entries = [*project_ini(root).get("pythonpath", []), "."]
         self._search = tuple(dict.fromkeys((root / entry).resolve() for entry in entries))
         self._module = cache(self._parse)
+        # Parameter sets of one test share one function.
+        self._facts_of = cache(self._describe)
 
     def _parse(self, path: str) -> Module | None:
         try:
@@ -40,18 +52,30 @@ class Sources:
 
     def describe(self, test: CollectedTest) -> CollectedTest:
         """`test` with the facts of its source; unchanged but for one presumed check where there is no source."""
-        module = self._module(test.path)
-        function = module.function(test.base.partition("::")[2]) if module is not None else None
-        if module is None or function is None:
+        facts = self._facts_of(test.path, test.base.partition("::")[2])
+        if facts is None:
             return dataclasses.replace(test, checks=1)
-        functions = Reach(self._module).functions(function)
-        checks = [check for reached in functions for check in checks_in(reached)]
         return dataclasses.replace(
             test,
+            line=facts.line,
+            unconditional_skip=test.unconditional_skip or facts.skip_reason,
+            checks=facts.checks,
+            constant_assertions_only=facts.constant_only,
+            reads_own_contract=facts.reads_own_contract,
+        )
+
+    def _describe(self, path: str, names: str) -> _Facts | None:
+        module = self._module(path)
+        function = module.function(names) if module is not None else None
+        if function is None:
+            return None
+        functions = Reach(self._module).functions(function)
+        checks = [check for reached in functions for check in checks_in(reached)]
+        return _Facts(
             line=function.node.lineno,
-            unconditional_skip=test.unconditional_skip or function.skip_reason(),
+            skip_reason=function.skip_reason(),
             checks=len(checks),
-            constant_assertions_only=bool(checks) and not any(can_fail(check) for check in checks),
+            constant_only=bool(checks) and not any(can_fail(check) for check in checks),
             reads_own_contract=self._reads_only_contracts(functions),
         )
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from pv.challenge.outcomes import interpret, wiring_problem
@@ -20,60 +19,56 @@ from pv.schema.settings import Settings
 from pv.schema.verdict import ChallengeOutcome
 
 
-@dataclass(frozen=True, slots=True)
-class Challenged:
-    """A falsifier on one target, and the faults it has to catch."""
-
-    job: Job
-    faults: tuple[str, ...]
-
-
 def challenge(
     root: Path, settings: Settings, job: Job, faults: Sequence[str], *, workers: int | None = None
 ) -> list[ChallengeRun]:
     """One falsifier; one run for each fault, in order."""
-    return challenge_all(root, settings, [Challenged(job, tuple(faults))], workers=workers)[0]
+    return challenge_jobs(root, settings, [(job, faults)], workers=workers)[0][1]
 
 
-def challenge_all(
-    root: Path, settings: Settings, challenged: Sequence[Challenged], *, workers: int | None = None,
-    on_run: Callable[[Job, ChallengeRun], None] | None = None,
-) -> list[list[ChallengeRun]]:  # fmt: skip
-    """Many falsifiers; for each, one run for each of its faults, in order.
+def challenge_jobs(
+    root: Path, settings: Settings, batch: Sequence[tuple[Job, Sequence[str]]], *, workers: int | None = None,
+    on_challenge: Callable[[Job, ChallengeRun], None] | None = None,
+) -> list[tuple[Job, list[ChallengeRun]]]:  # fmt: skip
+    """Many falsifiers with their faults; for each, one run for each fault, in order.
 
     Args:
         workers: children at a time; `settings.workers` without it.
-        on_run: called from worker threads as runs end.
+        on_challenge: called in the caller's thread as runs end.
     Raises:
         UsageError, RunError: as `run_jobs`.
     """
-    wired = [item for item in challenged if item.faults]
-    forced = run_jobs(root, settings, [item.job for item in wired], forced_failure=True)
-    problems = {id(item): wiring_problem(outcome) for item, outcome in zip(wired, forced, strict=True)}
+    challenged = [(job, faults) for job, faults in batch if faults]
+    forced = run_jobs(root, settings, [job for job, _ in challenged], forced_failure=True)
+    problems = {outcome.job: wiring_problem(outcome) for outcome in forced}
     stop = threading.Event()
-
-    def run(job: Job, fault: str, problem: str) -> ChallengeRun:
-        if problem:
-            result = ChallengeRun(fault, ChallengeOutcome.BROKEN, problem, 0.0)
-        else:
-            result = _run_one(root, settings, job, fault, stop)
-        if on_run is not None:
-            on_run(job, result)
-        return result
-
     with ThreadPoolExecutor(max_workers=workers or settings.workers, thread_name_prefix="challenge") as pool:
-        futures: list[list[Future[ChallengeRun]]] = [
-            [pool.submit(run, item.job, fault, problems[id(item)]) for fault in item.faults] for item in challenged
-        ]
+        futures: dict[Future[ChallengeRun], tuple[int, int]] = {}
         try:
-            return [[future.result() for future in row] for row in futures]
+            for row, (job, faults) in enumerate(batch):
+                for column, fault in enumerate(faults):
+                    future = pool.submit(_run_one, root, settings, job, fault, problems[job], stop)
+                    futures[future] = (row, column)
+            found: dict[tuple[int, int], ChallengeRun] = {}
+            for future in as_completed(futures):
+                place = futures[future]
+                found[place] = future.result()
+                if on_challenge is not None:
+                    on_challenge(batch[place[0]][0], found[place])
         except BaseException:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    return [
+        (job, [found[row, column] for column in range(len(faults))]) for row, (job, faults) in enumerate(batch)
+    ]
 
 
-def _run_one(root: Path, settings: Settings, job: Job, fault: str, stop: threading.Event) -> ChallengeRun:
+def _run_one(
+    root: Path, settings: Settings, job: Job, fault: str, problem: str, stop: threading.Event
+) -> ChallengeRun:
+    if problem:
+        return ChallengeRun(fault, ChallengeOutcome.BROKEN, problem, 0.0)
     started = time.monotonic()
     trace = FaultTrace()
     outcome = run_jobs(root, settings, [job], fault=fault, stop=stop, trace=trace)[0]
