@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Annotated, NoReturn
 
 import typer
@@ -13,9 +15,9 @@ from pv.cli.guard import guarded
 # \b keeps the lines as they are.
 EPILOG = """\b
 Exit codes:
-  0  clean                          4    cannot decide: missing, stale, wrong target
-  1  findings, or FALSIFIED         5    internal error
-  2  usage or configuration error   130  interrupted
+  0  clean                    4    cannot decide: missing, stale, wrong target
+  1  findings, or FALSIFIED   5    internal error
+  2  usage or configuration   130  interrupted
   3  nothing to check
 """
 
@@ -49,12 +51,22 @@ def root(
     """Contracts about quantised models, checked by running code."""
 
 
+def run(arguments: Sequence[str], name: str = "pv") -> int:
+    """One command line; its exit code.
+
+    Args:
+        arguments: without the program's name.
+        name: of the program, as messages show it.
+    """
+    return guarded(lambda: app(args=list(arguments), prog_name=name, standalone_mode=False))
+
+
 def main() -> NoReturn:
     """Entry point of `pv` and `python -m pv`."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal without UTF-8 shows an escape instead of ending the run.
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     # `pv` is also a pipe viewer on many machines, hence the second name.
     name = "pv-contracts" if sys.argv[0].endswith("pv-contracts") else "pv"
-    sys.exit(guarded(lambda: app(prog_name=name, standalone_mode=False)))
+    sys.exit(run(sys.argv[1:], name))
