@@ -53,8 +53,8 @@ class Sampling:
         return self.temperature == 0
 
     def seeded(self) -> Sampling:
-        """The same with a seed: its own, or a fresh one."""
-        if self.seed is not None:
+        """The same with a seed: its own, or a fresh one where something is random."""
+        if self.greedy or self.seed is not None:
             return self
         return Sampling(**{**asdict(self), "seed": int(np.random.SeedSequence().generate_state(1)[0])})
 

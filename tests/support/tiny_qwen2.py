@@ -210,7 +210,8 @@ def q4_k_m(name: str) -> GgmlType:
     """Types in the manner of llama.cpp's Q4_K_M mix; sizes must be multiples of 256."""
     if name.endswith(("norm.weight", ".bias")):
         return GgmlType.F32
-    return GgmlType.Q6_K if any(part in name for part in ("attn_v", "ffn_down", "output.weight")) else GgmlType.Q4_K
+    more_bits = name == "output.weight" or "attn_v" in name or "ffn_down" in name
+    return GgmlType.Q6_K if more_bits else GgmlType.Q4_K
 
 
 _HF_NAMES = {

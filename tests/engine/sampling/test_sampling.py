@@ -120,6 +120,7 @@ def test_fresh_seed_is_known_afterwards():
     params = Sampling(temperature=1).seeded()
     assert params.seed is not None
     assert params.seeded() is params
+    assert Sampling().seeded() == Sampling()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""Flags that several commands share, and what they mean together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.cli.outcomes import UsageError, say
+
+if TYPE_CHECKING:
+    from engine.llm import Llm
+    from engine.sampling import Sampling
+
+Model = Annotated[Path | None, typer.Argument(metavar="MODEL", help="A GGUF file.", show_default=False)]
+Teacher = Annotated[bool, typer.Option("--teacher", help="Use the bundled model.")]
+System = Annotated[str | None, typer.Option(metavar="TEXT", help="A system message.", show_default=False)]
+MaxTokens = Annotated[int, typer.Option(metavar="N", help="New tokens at most.")]
+Temperature = Annotated[float, typer.Option(metavar="T", help="0 takes the most probable token.")]
+TopK = Annotated[int, typer.Option(metavar="K", help="Choose among the K most probable tokens; 0: all.")]
+TopP = Annotated[float, typer.Option(metavar="P", help="Choose among tokens that sum to P; 1: all.")]
+MinP = Annotated[float, typer.Option(metavar="P", help="Drop tokens below P times the most probable; 0: none.")]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Repeat the same draws.", show_default=False)]
+Gpu = Annotated[
+    bool | None, typer.Option("--gpu/--no-gpu", help="Demand a GPU, or never touch one.", show_default=False)
+]
+Backend = Annotated[
+    str | None, typer.Option(metavar="NAME", help="cpu or reference; the default is cpu.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def model_path(model: Path | None, teacher: bool) -> Path:
+    """The file that MODEL or --teacher name.
+
+    Raises:
+        UsageError: neither or both are given.
+        ModelError: the bundled model is missing.
+    """
+    if (model is None) != teacher:
+        raise UsageError("give either the path of a model or --teacher")
+    if model is not None:
+        return model
+    from engine.llm import teacher_path
+
+    return teacher_path()
+
+
+def backend_name(backend: str | None, gpu: bool | None) -> str:
+    """The backend to run; it runs or the command fails, nothing else is tried.
+
+    Raises:
+        UsageError: the flags contradict each other, or there is no such backend.
+        BackendError: a GPU is demanded.
+    """
+    from engine.errors import BackendError
+    from engine.ops import BACKENDS
+
+    available = ", ".join(sorted(BACKENDS))
+    if gpu is False and backend == "cuda":
+        raise UsageError("--no-gpu and --backend cuda contradict each other")
+    if gpu and backend not in (None, "cuda"):
+        raise UsageError(f"--gpu and --backend {backend} contradict each other")
+    if gpu or backend == "cuda":
+        raise BackendError(f"backend 'cuda' is not in this version; available: {available}")
+    if backend is not None and backend not in BACKENDS:
+        raise UsageError(f"no such backend {backend!r}; available: {available}")
+    return backend or "cpu"
+
+
+def load(model: Path | None, teacher: bool, backend: str | None, gpu: bool | None) -> Llm:
+    """The model that the flags name, loaded.
+
+    Raises:
+        UsageError, EngineError: see `model_path`, `backend_name` and `Llm.load`.
+    """
+    from engine.llm import Llm
+
+    name = backend_name(backend, gpu)
+    return Llm.load(model_path(model, teacher), backend=name)
+
+
+def sampling(temperature: float, top_k: int, top_p: float, min_p: float, seed: int | None) -> Sampling:
+    """The sampling parameters; says so where a filter has no effect.
+
+    Raises:
+        SamplingError: a value is out of its range.
+    """
+    from engine.sampling import Sampling
+
+    params = Sampling(temperature, top_k, top_p, min_p, seed)
+    if params.greedy and params != Sampling(seed=seed):
+        say("warning: --top-k, --top-p and --min-p have no effect at temperature 0")
+    return params

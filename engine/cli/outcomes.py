@@ -1,0 +1,101 @@
+"""From whatever a command ends with to an exit code and at most one line on stderr.
+
+0 done   2 usage, or the input is refused   4 cannot: the backend asked for is not available
+5 internal error   130 interrupted   141 the reader of the output went away
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Final, ParamSpec
+
+import typer
+
+REFUSED: Final = 2
+CANNOT: Final = 4
+INTERNAL: Final = 5
+INTERRUPTED: Final = 130
+OUTPUT_CLOSED: Final = 141  # 128 + SIGPIPE, what a shell reports for a program in the middle of a pipe
+
+TRACEBACK: Final = "Q4K_TRACEBACK"
+"""Environment variable: anything but empty or 0 shows the traceback of an internal error."""
+
+_P = ParamSpec("_P")
+
+
+class UsageError(Exception):
+    """Flags that contradict each other, or none where one is needed."""
+
+
+def say(message: str) -> None:
+    """One line on stderr, whatever the message holds; a closed stderr is not an error."""
+    line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in message)
+    with contextlib.suppress(OSError, ValueError):
+        print(f"q4k: {line}", file=sys.stderr, flush=True)
+
+
+def guarded(command: Callable[_P, None]) -> Callable[_P, None]:
+    """Wrap a command so that it always ends with one of this module's exit codes."""
+
+    @functools.wraps(command)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        raise typer.Exit(exit_code(lambda: command(*args, **kwargs)))
+
+    return run
+
+
+def exit_code(run: Callable[[], object]) -> int:
+    """Run and say what went wrong, if anything."""
+    try:
+        run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_stdout()
+        return OUTPUT_CLOSED
+    except KeyboardInterrupt:
+        _flush()
+        say("interrupted")
+        return INTERRUPTED
+    except UsageError as err:
+        say(str(err))
+        return REFUSED
+    except Exception as err:
+        _flush()
+        return _of_error(err)
+    return 0
+
+
+def _of_error(err: Exception) -> int:
+    from engine.errors import BackendError, EngineError
+
+    if isinstance(err, EngineError):
+        say(str(err))
+        return CANNOT if isinstance(err, BackendError) else REFUSED
+    if os.environ.get(TRACEBACK, "0") not in ("", "0"):
+        traceback.print_exception(err)
+    detail = " ".join(str(err).split())[:300]
+    say(f"internal error: {type(err).__name__}: {detail}; set {TRACEBACK}=1 to see where, and please report it")
+    return INTERNAL
+
+
+def _flush() -> None:
+    """What was printed comes before the message about what went wrong."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _silence_stdout()
+
+
+def _silence_stdout() -> None:
+    """Python flushes stdout once more when it ends, and would complain about the closed pipe."""
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+    except (OSError, ValueError):
+        pass
