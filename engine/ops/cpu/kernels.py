@@ -11,6 +11,9 @@ bitwise the same for 1 and for T tokens, and for any number of threads.
 for all tokens, and overwritten. No other float32 copy of a weight exists.
 """
 
+# mypy: disallow-untyped-decorators=False
+# ruff: noqa: ARG001 - numba reads the signature of an intrinsic from parameters that only its types use
+
 from __future__ import annotations
 
 import math

@@ -1,0 +1,160 @@
+"""The other compiled operations against float64, on odd shapes; tolerances are derived where they are used."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from engine.errors import ShapeError
+from engine.ops import cpu, load_ops, reference
+
+SEED = 20250906
+EPS = 2.0**-24
+"""Half a unit in the last place of 1: the largest relative error of one float32 rounding."""
+
+
+def draw(*shape: int) -> np.ndarray:
+    return np.random.default_rng([SEED, *shape]).standard_normal(shape).astype(np.float32)
+
+
+def check(found: np.ndarray, expected: np.ndarray, limit: np.ndarray | float) -> None:
+    """Compare element by element; on failure name the worst."""
+    assert found.dtype == np.float32
+    assert found.shape == expected.shape
+    excess = np.abs(found - expected) / np.broadcast_to(limit, expected.shape)
+    worst = np.unravel_index(excess.argmax(), excess.shape)
+    assert excess.max() <= 1, (
+        f"worst at {worst}: {found[worst]!r}, expected {expected[worst]!r}, {excess.max():.2f} limits"
+    )
+
+
+@pytest.mark.parametrize(("tokens", "size"), [(1, 256), (5, 255), (2, 1), (3, 16)])
+def test_rms_norm(tokens: int, size: int) -> None:
+    """Relative error: the mean of squares takes size/16 + 7 roundings, halved by the root; then 3 more."""
+    x, weight = draw(tokens, size) * 100, draw(size)
+    wide = x.astype(np.float64)
+    expected = wide / np.sqrt(np.mean(wide**2, axis=1, keepdims=True) + 1e-6) * weight
+    check(cpu.rms_norm(x, weight, eps=1e-6), expected, ((size / 16 + 7) / 2 + 4) * EPS * np.abs(expected))
+
+
+def test_rms_norm_does_not_overflow_in_the_sum() -> None:
+    """4096 squares of 1e16 sum to 4e35, near the end of float32; the sum is not float16 anywhere."""
+    x = np.full((1, 4096), 1e16, np.float32)
+    np.testing.assert_allclose(cpu.rms_norm(x, np.ones(4096, np.float32), eps=1e-6), 1.0, rtol=300 * EPS)
+
+
+@pytest.mark.parametrize(("tokens", "heads", "head_dim"), [(1, 4, 64), (5, 3, 6), (2, 1, 2), (7, 2, 128)])
+def test_rope(tokens: int, heads: int, head_dim: int) -> None:
+    """As rotation of complex numbers; the errors are those of cos, sin, two products and a sum: 3 roundings each."""
+    x = draw(tokens, heads, head_dim)
+    positions = np.arange(tokens, dtype=np.int64) * 1000 + 3
+    half = head_dim // 2
+    angles = positions[:, None, None] * 10000.0 ** (-2 * np.arange(half) / head_dim)
+    turned = (x[..., :half] + 1j * x[..., half:].astype(np.float64)) * np.exp(1j * angles)
+    expected = np.concatenate([turned.real, turned.imag], axis=-1)
+    size = np.abs(x[..., :half]) + np.abs(x[..., half:])
+    check(cpu.rope(x, positions, theta=10000.0), expected, 3 * EPS * np.concatenate([size, size], axis=-1))
+
+
+def attention64(q: np.ndarray, k: np.ndarray, v: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Attention in float64, one query head at a time."""
+    out = np.empty(q.shape)
+    repeat = q.shape[1] // k.shape[1]
+    for token, position in enumerate(positions):
+        for head in range(q.shape[1]):
+            keys = k[: position + 1, head // repeat].astype(np.float64)
+            scores = keys @ q[token, head] / np.sqrt(q.shape[2])
+            shares = np.exp(scores - scores.max())
+            out[token, head] = shares / shares.sum() @ v[: position + 1, head // repeat]
+    return out
+
+
+@pytest.mark.parametrize(
+    ("tokens", "slots", "heads", "kv_heads", "head_dim"),
+    [(1, 1, 1, 1, 2), (1, 130, 4, 2, 64), (5, 5, 3, 3, 6), (5, 9, 7, 1, 128), (2, 257, 4, 4, 40)],
+    ids=["least", "decode", "prefill", "one kv head", "odd head dim"],
+)
+def test_attention(tokens: int, slots: int, heads: int, kv_heads: int, head_dim: int) -> None:
+    """A score is off by (Dh/16 + 7) roundings of sum |q k| / sqrt(Dh), at most |score|max of them, which moves its
+    share by twice that relatively; the sums over slots add one rounding per slot, the exponential two."""
+    q, k, v = draw(tokens, heads, head_dim), draw(slots, kv_heads, head_dim), draw(slots, kv_heads, head_dim) + 1
+    positions = np.arange(slots - tokens, slots, dtype=np.int64)
+    sizes = np.abs(q).max(axis=0).max(axis=0).astype(np.float64) @ np.abs(k).max(axis=0).max(axis=0) / head_dim**0.5
+    limit = (2 * (head_dim / 16 + 7) * sizes + 2 * slots + 4) * EPS * np.abs(v).max()
+    check(cpu.attention(q, k, v, positions), attention64(q, k, v, positions), limit)
+
+
+def test_attention_does_not_see_later_slots() -> None:
+    """Slots after the query hold NaN: a read of one would show."""
+    q, k, v = draw(1, 4, 64), draw(9, 2, 64), draw(9, 2, 64)
+    k[6:], v[6:] = np.nan, np.nan
+    positions = np.array([5], np.int64)
+    np.testing.assert_array_equal(cpu.attention(q, k, v, positions), cpu.attention(q, k[:6], v[:6], positions))
+
+
+def test_attention_survives_large_scores() -> None:
+    """Scores of some 1e4 overflow exp unless the largest is subtracted."""
+    q, k, v = draw(3, 2, 64) * 100, draw(8, 2, 64) * 100, draw(8, 2, 64)
+    positions = np.array([5, 6, 7], np.int64)
+    found = cpu.attention(q, k, v, positions)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found, attention64(q, k, v, positions), atol=1e-2)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_tokens_together_equal_one_by_one_bitwise_for_any_threads(parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "threads", lambda: parts)
+    monkeypatch.setattr(cpu, "_PARALLEL_FROM", 0)
+    q, k, v = draw(7, 4, 64), draw(20, 2, 64), draw(20, 2, 64)
+    positions = np.arange(13, 20, dtype=np.int64)
+    weight = draw(256)
+    x = draw(7, 256)
+    serial: list[tuple[Callable[[slice], np.ndarray], str]] = [
+        (
+            lambda t: cpu.attention(q[t], k[: positions[t][-1] + 1], v[: positions[t][-1] + 1], positions[t]),
+            "attention",
+        ),
+        (lambda t: cpu.rope(q[t], positions[t], theta=1e6), "rope"),
+        (lambda t: cpu.rms_norm(x[t], weight, eps=1e-6), "rms_norm"),
+        (lambda t: cpu.swiglu(x[t], x[t][:, ::-1]), "swiglu"),
+    ]
+    for run, name in serial:
+        one_by_one = np.concatenate([run(slice(t, t + 1)) for t in range(7)])
+        np.testing.assert_array_equal(run(slice(0, 7)), one_by_one, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: cpu.rope(draw(2, 1, 3), np.arange(2), theta=1e4), "head dim 3 must be even"),
+        (lambda: cpu.rope(draw(2, 1, 4), np.arange(3), theta=1e4), r"positions \(3,\) be \(2,\)"),
+        (lambda: cpu.attention(draw(1, 3, 4), draw(2, 2, 4), draw(2, 2, 4), np.array([1])), "3 heads over 2 kv heads"),
+        (lambda: cpu.attention(draw(1, 2, 4), draw(2, 2, 4), draw(2, 2, 4), np.array([2])), "2 cached slots"),
+    ],
+    ids=["odd head", "positions", "groups", "future"],
+)
+def test_wrong_shapes_are_refused_as_by_the_reference(call: Callable[[], object], says: str) -> None:
+    with pytest.raises(ShapeError, match=says):
+        call()
+
+
+def test_backend_loads_by_name_and_says_what_it_is() -> None:
+    ops = load_ops("cpu")
+    assert (ops.name, ops.precision) == ("cpu", "float32")
+    assert ops.threads() >= 1
+    for name in ("embedding", "matmul", "add_bias", "add", "rms_norm", "rope", "attention", "swiglu", "threads"):
+        assert inspect.signature(getattr(ops, name)) == inspect.signature(getattr(reference, name)), name
+
+
+def test_numba_is_imported_only_with_the_cpu_backend() -> None:
+    program = (
+        "import sys, engine.llm, engine.ops.reference; before = 'numba' in sys.modules; "
+        "import engine.ops; engine.ops.load_ops('cpu'); print(before, 'numba' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["False", "True"]
