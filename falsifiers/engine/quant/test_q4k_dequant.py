@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.gguf.types import GgmlType
 from engine.quant import q4_k
-from falsifiers.support import block_formats, compare, golden, model_blocks, random_blocks
+from falsifiers.support import block_formats, compare, engines, golden, kernels, model_blocks, random_blocks
 from falsifiers.support.recorder import Recorder
 
 
@@ -50,3 +51,20 @@ def test_weights_of_the_model_equal_the_definition(pv: Recorder) -> None:
     pv.record("weights that differ", compare.mismatches(q4_k.decode(raw), expected), limit=0, unit="weights")
     pv.record("blocks compared", len(raw), limit=1, unit="blocks", bound="at_least")
     pv.ran_on({"target": "cpu"})
+
+
+@pytest.mark.falsifies("FALSIFY-Q4K-DEQUANT-004")
+@pytest.mark.parametrize("backend", engines.BACKENDS)
+def test_matmul_reads_the_same_weights(pv: Recorder, backend: str) -> None:
+    """Refuted by one weight that the matmul of a backend uses and that is not the defined one.
+
+    Seven rows of three blocks are multiplied by the identity. Seen failing under q4k_nibble_swap and
+    q4k_scale_high_bits_lost.
+    """
+    ops = engines.ops(backend)
+    engines.ran_on(pv, ops)
+    raw = random_blocks.blocks(33, 144, halves=(0, 2))[:21]
+    expected = np.array([block_formats.q4_k(block.tobytes()) for block in raw]).astype(np.float32).reshape(7, 768)
+    got = kernels.weights_read(ops, GgmlType.Q4_K, raw.reshape(7, 432), 768)
+    pv.record("weights that differ", compare.mismatches(got, expected), limit=0, unit="weights")
+    pv.record("weights compared", expected.size, limit=7 * 768, unit="weights", bound="at_least")
