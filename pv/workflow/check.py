@@ -12,10 +12,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from pv import __version__
-from pv.bind.collect import collect
 from pv.catalog import Catalog, discover
 from pv.config import load_settings
-from pv.discharge.block import as_discharge
 from pv.errors import ConfigError, NothingToCheck, UsageError
 from pv.lint.bound import Binding, binding_of
 from pv.lint.context import LintContext
@@ -29,7 +27,6 @@ from pv.schema.binding import Collection
 from pv.schema.contract import Contract, Discharge
 from pv.schema.finding import Finding, Severity
 from pv.schema.settings import Settings
-from pv.workflow.standings import standings
 
 VALIDATE = frozenset({Stage.FILE, Stage.CATALOG})
 LINT = frozenset(Stage)
@@ -137,6 +134,8 @@ def _catalog(root: Path, settings: Settings, chosen: list[Path]) -> Catalog:
 
 def _collection(root: Path, settings: Settings, catalog: Catalog, names: set[str], *, everything: bool) -> Collection:
     """Collect the bound files that exist, and every folder of falsifiers when the whole project is looked at."""
+    from pv.bind.collect import collect  # `pv validate` has no use for it and should start fast
+
     tests = [item.test for loaded, item in catalog.falsifiers() if loaded.path in names]
     files = [file_of(test) for test in tests if is_node_id(test) and unsafe_path(test) is None]
     folders = [folder for folder in settings.falsifiers if (root / folder).is_dir()] if everything else []
@@ -147,6 +146,9 @@ def _discharges(
     root: Path, settings: Settings, catalog: Catalog, names: set[str], today: date
 ) -> Mapping[str, Discharge]:
     """Standings of the contracts that have a discharge block to compare them with."""
+    from pv.discharge.block import as_discharge
+    from pv.workflow.standings import standings
+
     stored: list[Contract] = []
     for loaded in catalog.by_id.values():
         if loaded.path in names and loaded.contract is not None and loaded.contract.discharge is not None:
