@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-
-class Format(StrEnum):
-    FULL = "full"
-    CONCISE = "concise"
-    JSON = "json"
-    SARIF = "sarif"
-    GITHUB = "github"
+from pv.cli.options import FindingFormat
 
 
 def command(
@@ -38,7 +31,7 @@ def command(
     ignore: Annotated[
         list[str] | None, typer.Option("--ignore", metavar="RULES", help="All but these rules; comma-separated.")
     ] = None,
-    output_format: Annotated[Format, typer.Option("--output-format", help="How to print.")] = Format.FULL,
+    output_format: Annotated[FindingFormat, typer.Option("--output-format", help="How to print.")] = FindingFormat.FULL,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file; - is stdout.")
     ] = None,

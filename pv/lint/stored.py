@@ -26,6 +26,20 @@ class StoredStanding:
     """What the evidence supports today; None for a falsifier that the contract does not have."""
     extra_targets: tuple[str, ...] = ()
     """Targets that the block has and the evidence has not."""
+    outdated: bool = False
+    """The contract has other falsifiers than the block, or inputs of its falsifiers have changed since."""
+
+    @property
+    def is_unsupported(self) -> bool:
+        """Whether the block claims what the evidence denies, rather than what it once supported.
+
+        A refutation that the block does not show is one, too. STALE evidence did support the block at some time.
+        """
+        if self.supported is None or self.stored is self.supported or self.supported is Standing.STALE:
+            return False
+        if self.supported is Standing.FALSIFIED:
+            return True
+        return not self.outdated and _STRENGTH.get(self.stored, 0) > _STRENGTH[self.supported]
 
 
 def stored_standings(context: LintContext) -> Iterator[StoredStanding]:
@@ -35,7 +49,17 @@ def stored_standings(context: LintContext) -> Iterator[StoredStanding]:
         stored, supported = contract.discharge, context.discharges.get(contract.id)
         if stored is None or supported is None:
             continue
-        yield StoredStanding(loaded, ("discharge",), contract.id, contract.id, stored.standing, supported.standing)
+        current = {item.id for item in contract.falsifiers}
+        stale = any(item.standing is Standing.STALE for item in supported.falsifiers.values())
+        yield StoredStanding(
+            loaded,
+            ("discharge",),
+            contract.id,
+            contract.id,
+            stored.standing,
+            supported.standing,
+            outdated=stale or current != set(stored.falsifiers),
+        )
         for name, falsifier in stored.falsifiers.items():
             answer = supported.falsifiers.get(name)
             yield StoredStanding(
@@ -47,15 +71,3 @@ def stored_standings(context: LintContext) -> Iterator[StoredStanding]:
                 answer.standing if answer else None,
                 tuple(target for target in falsifier.have if answer and target not in answer.have),
             )
-
-
-def unsupported(stored: Standing, supported: Standing) -> bool:
-    """Whether the stored standing claims what the evidence denies, rather than what it once supported.
-
-    A refutation that the block does not show is one, too. STALE evidence did support the block at some time.
-    """
-    if stored is supported or supported is Standing.STALE:
-        return False
-    if supported is Standing.FALSIFIED:
-        return True
-    return _STRENGTH.get(stored, 0) > _STRENGTH[supported]

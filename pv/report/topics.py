@@ -22,7 +22,8 @@ model. The component is named. Run 'pv discharge' again.""",
 There is nothing fresh. A crash, a timeout, a skip, an expected failure, no collected test: all of them leave a
 falsifier OPEN.""",
     Standing.WAIVED: """\
-An obligation without a falsifier, or with a known defect, for which somebody answers until a date. Both are shown.""",
+An obligation that is neither refuted nor proven, and for which somebody answers until a date. A refuted one stays
+FALSIFIED, with the waiver beside it.""",
 }
 _RESULTS = {
     Result.PASS: "Every planned test was collected once, passed in setup, call and teardown, on the claimed target.",

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 from pv.lint.context import LintContext
 from pv.lint.rule import Rule, Stage
-from pv.lint.stored import stored_standings, unsupported
-from pv.load import KeyPath
+from pv.lint.stored import stored_standings
 from pv.schema.finding import Finding
 from pv.schema.verdict import Standing
 
@@ -15,8 +14,8 @@ class EditedDischarge(Rule):
 
     ## What it does
     Recomputes the standing of every falsifier and contract from the evidence and compares it with the block in the
-    file. It reports a block that claims a better standing, hides a refutation, or knows a falsifier or a target that
-    the evidence does not.
+    file. It reports a block that claims a better standing, hides a refutation, or has a target that the evidence has
+    not.
 
     ## Why is this bad?
     The block is written by `pv discharge` and is a copy of what the evidence says. A hand that improves it changes what
@@ -44,13 +43,10 @@ class EditedDischarge(Rule):
 
     def check(self, context: LintContext) -> Iterable[Finding]:
         for item in stored_standings(context):
-            if item.supported is None:
-                message = f"the discharge block knows {item.name!r}, which this contract does not have"
-                yield self.at(item.loaded, item.path, message, subject=item.subject, on_key=True)
-            elif unsupported(item.stored, item.supported):
+            if item.is_unsupported:
                 yield self.at(
                     item.loaded,
-                    _standing(item.path),
+                    (*item.path, "standing"),
                     f"the discharge block says {item.name!r} is {item.stored}, the evidence says {item.supported}",
                     subject=item.subject,
                 )
@@ -61,7 +57,3 @@ class EditedDischarge(Rule):
                     f"the discharge block says {item.name!r} has {', '.join(item.extra_targets)}, the evidence has not",
                     subject=item.subject,
                 )
-
-
-def _standing(path: KeyPath) -> KeyPath:
-    return (*path, "standing")
