@@ -1,0 +1,203 @@
+"""Seeded faults for claims about reading, tracing and backends; those of the model's arithmetic are in `engine.faults`.
+
+Each is a context manager without arguments that replaces one function of the engine while it is entered.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import numpy.typing as npt
+
+IN_CHILD = "PV_FALSIFIER_FAULTS"
+"""Environment variable: names of faults that a falsifier's child process enters as well, separated by spaces."""
+
+
+def for_child() -> dict[str, str]:
+    """What a falsifier adds to the environment of its child."""
+    return {IN_CHILD: os.environ[IN_CHILD]} if IN_CHILD in os.environ else {}
+
+
+@contextmanager
+def gguf_size_unchecked() -> Iterator[None]:
+    """Tensor infos are believed: the file is taken to be a pebibyte long."""
+    from engine.gguf import reader
+
+    original = reader.read_tensors
+
+    def believing(cursor: Any, *arguments: Any) -> Any:
+        size, cursor.size_bytes = cursor.size_bytes, 1 << 50
+        try:
+            return original(cursor, *arguments)
+        finally:
+            cursor.size_bytes = size
+
+    with mock.patch.object(reader, "read_tensors", believing):
+        yield
+
+
+@contextmanager
+def gguf_counts_cut_to_32_bits() -> Iterator[None]:
+    """The upper half of every 64-bit number is lost, as in a reader that multiplies in 32 bits."""
+    from engine.gguf.cursor import Cursor
+
+    original = Cursor.u64
+
+    def cut(self: Cursor, code: str, what: str) -> int:
+        return original(self, code, what) & 0xFFFF_FFFF
+
+    with mock.patch.object(Cursor, "u64", cut):
+        yield
+
+
+@contextmanager
+def gguf_arrays_lose_their_last() -> Iterator[None]:
+    """Every array of the metadata ends one element early."""
+    from engine.gguf import header
+
+    original = header.read_metadata
+
+    def shortened(*arguments: Any) -> Any:
+        entries: dict[str, Any] = dict(original(*arguments))
+        return {key: replace(e, value=e.value[:-1]) if e.element_type else e for key, e in entries.items()}
+
+    with mock.patch.object(header, "read_metadata", shortened):
+        yield
+
+
+@contextmanager
+def q8_0_unsigned() -> Iterator[None]:
+    """Negative quants are read as bytes of 128 to 255."""
+    from engine.quant import q8_0
+
+    def unsigned(raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        blocks = np.ascontiguousarray(raw).reshape(-1, 34)
+        d = blocks[:, :2].copy().view(np.float16).astype(np.float32)
+        return (d * blocks[:, 2:]).reshape(*raw.shape[:-1], raw.shape[-1] // 34 * 32)
+
+    with mock.patch.object(q8_0, "decode", unsigned):
+        yield
+
+
+@contextmanager
+def cpu_matmul_drops_tail() -> Iterator[None]:
+    """The last 16 columns of a row do not take part in the product."""
+    from engine.ops import cpu
+
+    original = cpu.matmul
+
+    def shortened(x: npt.NDArray[np.float32], weight: Any) -> npt.NDArray[np.float32]:
+        kept = x.copy()
+        kept[:, -16:] = 0
+        return original(kept, weight)
+
+    with mock.patch.object(cpu, "matmul", shortened):
+        yield
+
+
+@contextmanager
+def tap_runs_another_forward() -> Iterator[None]:
+    """With a tap the logits come from a forward that rounds otherwise."""
+    from engine.models.qwen2 import Qwen2
+
+    original = Qwen2.forward
+
+    def traced(self: Qwen2, token_ids: Any, kv_cache: Any, *, tap: Any = None, last_only: bool = False) -> Any:
+        logits = original(self, token_ids, kv_cache, tap=tap, last_only=last_only)
+        return logits if tap is None else logits * np.float32(1 + 2.0**-20)
+
+    with mock.patch.object(Qwen2, "forward", traced):
+        yield
+
+
+@contextmanager
+def tap_shows_stale_arrays() -> Iterator[None]:
+    """A tap is shown the arrays of layer 0 for every layer."""
+    from engine.models.qwen2 import Qwen2
+
+    original = Qwen2.forward
+
+    def stale(self: Qwen2, token_ids: Any, kv_cache: Any, *, tap: Any = None, last_only: bool = False) -> Any:
+        first: dict[str, Any] = {}
+
+        def show(name: str, layer: int | None, array: Any) -> None:
+            tap(name, layer, array if layer is None else first.setdefault(name, array))
+
+        return original(self, token_ids, kv_cache, tap=show if tap else None, last_only=last_only)
+
+    with mock.patch.object(Qwen2, "forward", stale):
+        yield
+
+
+@contextmanager
+def byte_alphabet_shifted() -> Iterator[None]:
+    """Bytes from 0x80 on are decoded as their right neighbour."""
+    import engine.tokenizer as tokenizer
+    from engine.tokenizer.stream import token_bytes as original
+
+    def shifted(token: str) -> bytes:
+        return bytes(byte if byte < 0x80 else 0x80 | (byte + 1) & 0x7F for byte in original(token))
+
+    with mock.patch.object(tokenizer, "token_bytes", shifted):
+        yield
+
+
+@contextmanager
+def greedy_takes_second() -> Iterator[None]:
+    """Greedy decoding returns the second largest logit."""
+    from engine import sampling
+
+    original = sampling.sample
+
+    def second(logits: npt.NDArray[np.float32], params: Any, rng: Any) -> int:
+        return int(np.argsort(-logits, kind="stable")[1]) if params.greedy else original(logits, params, rng)
+
+    with mock.patch.object(sampling, "sample", second):
+        yield
+
+
+class _Fallback(ModuleType):
+    """Says that it is the CPU backend, and runs the reference."""
+
+    precision = "float32"
+
+    def __getattr__(self, attribute: str) -> Any:
+        from engine.ops import reference
+
+        return getattr(reference, attribute)
+
+
+@contextmanager
+def silent_fallback() -> Iterator[None]:
+    """Another backend runs than was asked for, and the run record does not say so."""
+    from engine import llm
+
+    fallback = _Fallback("cpu")
+    fallback.name = "cpu"  # type: ignore[attr-defined]
+    with mock.patch.object(llm, "load_ops", return_value=fallback):
+        yield
+
+
+@contextmanager
+def no_gpu_ignored() -> Iterator[None]:
+    """Loading a model looks for a GPU whatever the flags say; entered in a falsifier's child as well."""
+    from engine.llm import Llm
+
+    original = Llm.__init__
+
+    def probing(self: Llm, *arguments: Any, **options: Any) -> None:
+        with suppress(ImportError):
+            __import__("torch").cuda.is_available()
+        original(self, *arguments, **options)
+
+    before: Sequence[str] = os.environ.get(IN_CHILD, "").split()
+    names = " ".join([*before, "no_gpu_ignored"])
+    with mock.patch.dict(os.environ, {IN_CHILD: names}), mock.patch.object(Llm, "__init__", probing):
+        yield
