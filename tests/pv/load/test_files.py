@@ -37,7 +37,7 @@ def test_pipe_without_a_writer_does_not_wait(tmp_path: Path) -> None:
     start = time.perf_counter()
     with pytest.raises(UsageError, match=r"^pipe\.yaml: is not a regular file$"):
         load_file(tmp_path, Path("pipe.yaml"))
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 5
 
 
 def test_endless_device_does_not_fill_memory() -> None:

@@ -20,8 +20,8 @@ from support.contract_text import VALID, after, edited, limit, title
 
 PARSERS = {"fastest": composer.PARSER, "pure": PureParser}
 
-LIMIT_S = 1.0
-"""Generous: the slowest case takes 0.35 s with the pure parser, 0.1 s with libyaml."""
+LIMIT_S = {"fastest": 1.0, "pure": 3.0}
+"""Of processor time, which other work on the machine does not stretch; the slowest cases take 0.1 s and 0.35 s."""
 
 Place = tuple[str, int, int, str]
 """Rule, line, column, beginning of the message."""
@@ -267,12 +267,12 @@ def load(raw: bytes, parser: Any, monkeypatch: pytest.MonkeyPatch) -> Loaded:
     return load_text(raw, "c.yaml")
 
 
-@pytest.mark.parametrize("parser", PARSERS.values(), ids=PARSERS.keys())
+@pytest.mark.parametrize("parser", PARSERS)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_case_is_found_where_it_is(case: Case, parser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    start = time.perf_counter()
-    loaded = load(case.raw, parser, monkeypatch)
-    duration_s = time.perf_counter() - start
+def test_case_is_found_where_it_is(case: Case, parser: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = time.process_time()
+    loaded = load(case.raw, PARSERS[parser], monkeypatch)
+    duration_s = time.process_time() - start
 
     found = [
         (item.rule, item.location.line, item.location.column, item.message[: len(place[3])])
@@ -286,7 +286,7 @@ def test_case_is_found_where_it_is(case: Case, parser: Any, monkeypatch: pytest.
         assert loaded.contract is None
     else:
         assert case.value(loaded.contract) == case.expected
-    assert duration_s < LIMIT_S
+    assert duration_s < LIMIT_S[parser]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)

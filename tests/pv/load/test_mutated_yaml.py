@@ -72,10 +72,10 @@ def test_mutants_give_findings_and_parsers_agree(monkeypatch: pytest.MonkeyPatch
     accepted = 0
     for number in range(MUTANTS):
         raw = mutate(VALID.encode(), rng)
-        start = time.perf_counter()
+        start = time.process_time()
         monkeypatch.setattr(composer, "PARSER", fastest)
         loaded = load_text(raw, "m.yaml")
-        duration_s = time.perf_counter() - start
+        duration_s = time.process_time() - start
         monkeypatch.setattr(composer, "PARSER", PureParser)
         pure = load_text(raw, "m.yaml")
 
