@@ -45,7 +45,7 @@ class Ledger:
         """Problems of the chain, one line each; empty if every line follows from the one before."""
         problems = []
         prev = GENESIS
-        for index, line in enumerate(self._lines()):
+        for index, line in enumerate(self.lines()):
             where = f"ledger/{self.path.name}:{index + 1}"
             try:
                 entry = json.loads(line)
@@ -59,7 +59,7 @@ class Ledger:
             prev = hashlib.sha256(line).hexdigest()
         return problems
 
-    def _lines(self) -> list[bytes]:
+    def lines(self) -> list[bytes]:
         try:
             return self.path.read_bytes().splitlines(keepends=True)
         except FileNotFoundError:

@@ -67,7 +67,7 @@ class Store:
             EvidenceError: missing, changed, or not a record of this version.
         """
         path = self.records / f"{digest.removeprefix('sha256:')}.json"
-        return self._parse(path).statement
+        return self.parse(path).statement
 
     def __iter__(self) -> Iterator[Stored]:
         """Every record, in the order of its digest.
@@ -78,9 +78,9 @@ class Store:
         if not self.records.is_dir():
             return
         for path in sorted(self.records.glob("*.json")):
-            yield self._parse(path)
+            yield self.parse(path)
 
-    def _parse(self, path: Path) -> Stored:
+    def parse(self, path: Path) -> Stored:
         name = f"{self.folder.name}/records/{path.name}"
         try:
             if path.stat().st_size > _RECORD_LIMIT_BYTES:
