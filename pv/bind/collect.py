@@ -46,7 +46,7 @@ def collect(root: Path, settings: Settings, paths: Iterable[str], *, file_limit_
         watcher = _Watcher(secrets.token_hex(16), file_limit_s)
         spec = {
             "plugin": "pv.bind.plugin",
-            "args": [*arguments(root, settings, wanted.values()), "--collect-only"],
+            "args": [*arguments(root, settings, wanted.values(), is_run=False), "--collect-only"],
             "nonce": watcher.nonce,
             "skipped_paths": skipped,
         }

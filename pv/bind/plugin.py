@@ -5,16 +5,21 @@
     problem  id, outcome, message
     item     id, path, line, falsifies, skip, xfail
     finish   nonce
+
+Marks come from pytest, which knows the classes and modules around a test; the source is read by the parent.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
 from pv.process.channel import Writer
+
+_EXCEPTION = re.compile(r"[\w.]+: ")
 
 
 def create(spec: dict[str, Any], descriptor: int) -> Collecting:
@@ -72,8 +77,9 @@ def _skip_reason(item: pytest.Item) -> str | None:
 
 def _message(report: pytest.CollectReport) -> str:
     if isinstance(report.longrepr, tuple):
-        return str(report.longrepr[2])[:300]
+        return str(report.longrepr[2]).removeprefix("Skipped: ")[:300]
     lines = [line for line in report.longreprtext.splitlines() if line.strip()]
     # pytest marks the lines of the exception itself with E.
-    error = next((line for line in lines if line.startswith("E ")), lines[-1] if lines else "")
-    return error.removeprefix("E").strip()[:300]
+    marked = [line.removeprefix("E ").strip() for line in lines if line.startswith("E ")]
+    named = [line for line in marked if _EXCEPTION.match(line)]
+    return next(iter([*named, *marked, *lines[-1:]]), "").strip()[:300]

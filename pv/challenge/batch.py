@@ -59,14 +59,10 @@ def challenge_jobs(
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return [
-        (job, [found[row, column] for column in range(len(faults))]) for row, (job, faults) in enumerate(batch)
-    ]
+    return [(job, [found[row, column] for column in range(len(faults))]) for row, (job, faults) in enumerate(batch)]
 
 
-def _run_one(
-    root: Path, settings: Settings, job: Job, fault: str, problem: str, stop: threading.Event
-) -> ChallengeRun:
+def _run_one(root: Path, settings: Settings, job: Job, fault: str, problem: str, stop: threading.Event) -> ChallengeRun:
     if problem:
         return ChallengeRun(fault, ChallengeOutcome.BROKEN, problem, 0.0)
     started = time.monotonic()

@@ -1,10 +1,10 @@
 """What a falsifier did about a seeded fault: a total function.
 
-    wiring is broken, or the fault could not be entered     BROKEN
-    FAIL, and the fault's code ran                          CAUGHT
-    PASS, and the fault's code ran                          SURVIVED
-    PASS or FAIL, and the fault's code never ran            NOT_APPLIED
-    anything else                                           BROKEN: an error is not a catch
+wiring is broken, or the fault could not be entered     BROKEN
+FAIL, and the fault's code ran                          CAUGHT
+PASS, and the fault's code ran                          SURVIVED
+PASS or FAIL, and the fault's code never ran            NOT_APPLIED
+anything else                                           BROKEN: an error is not a catch
 """
 
 from __future__ import annotations

@@ -58,5 +58,3 @@ def path_argument(root: Path, path: str, *, must_be_file: bool = False) -> str:
     if not (full.is_file() if must_be_file else full.exists()):
         raise UsageError(f"{path!r}: no such file")
     return f"./{path}"
-
-

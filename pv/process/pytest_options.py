@@ -48,8 +48,11 @@ def project_ini(root: Path) -> dict[str, list[str]]:
     return {}
 
 
-def arguments(root: Path, settings: Settings, paths: Iterable[str]) -> list[str]:
-    """Everything that follows `pytest`; `paths` come from `pv.process.nodeid`."""
+def arguments(root: Path, settings: Settings, paths: Iterable[str], *, is_run: bool) -> list[str]:
+    """Everything that follows `pytest`; `paths` come from `pv.process.nodeid`.
+
+    In a run, warnings that say "this test proves nothing" are errors; a collection has to show such tests.
+    """
     ini = project_ini(root)
     options = [
         "-c", str(_INI), "--rootdir", str(root), "--confcutdir", str(root), "--import-mode", settings.import_mode,
@@ -60,7 +63,7 @@ def arguments(root: Path, settings: Settings, paths: Iterable[str]) -> list[str]
         options += ["-p", f"no:{plugin}"]
     for plugin in settings.pytest_plugins:
         options += ["-p", plugin]
-    for error in _ERRORS:
+    for error in _ERRORS if is_run else ():
         options += ["-W", error]
     pythonpath = [shlex.quote(str(root / entry)) for entry in ini.pop("pythonpath", [])]
     options += ["-o", "pythonpath=" + " ".join(pythonpath)]

@@ -178,7 +178,7 @@ def _child(setup: Setup, jobs: Sequence[Job]) -> tuple[Session, Exit]:
     target = jobs[0].target
     spec = {
         "plugin": "pv.run.supervised",
-        "args": arguments(setup.root, setup.settings, files),
+        "args": arguments(setup.root, setup.settings, files, is_run=True),
         "nonce": nonce,
         "nodeids": nodeids,
         "target": target,

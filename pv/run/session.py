@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,8 +18,13 @@ from pv.run.outcomes import judge_node
 from pv.schema.run import Attachment, Job, Measured
 from pv.schema.verdict import Result
 
+START_ALLOWANCE_S = 60.0
+"""From the start of the process to its first record: Python and pytest, no code of the project."""
 EXIT_GRACE_S = 4.0
 """From the last test, or from the end record, to the end of the process."""
+
+_WORD = re.compile(r"[^\W\d_]{3}")
+_MAX_LINE = 160
 
 
 class Session:
@@ -44,8 +50,8 @@ class Session:
         self._running_since = 0.0
         self._used_s = dict.fromkeys(range(len(self.jobs)), 0.0)
         self.slot_s = max((job.timeout_s for job in jobs), default=0.0)
-        """Limit for start-up and collection: the most that any of the jobs may take."""
-        self._deadline = time.monotonic() + self.slot_s
+        """Limit for the conftests, and for the import of each file: the most that any of the jobs may take."""
+        self._deadline = time.monotonic() + START_ALLOWANCE_S
 
     @property
     def deadline(self) -> float:
@@ -70,6 +76,7 @@ class Session:
     def _on_start(self, record: dict[str, Any]) -> None:
         self._check_nonce(record)
         self._greeted = True
+        self._deadline = self._now + self.slot_s
 
     def _on_finish(self, record: dict[str, Any]) -> None:
         self._check_nonce(record)
@@ -83,9 +90,14 @@ class Session:
 
     def _on_collect(self, record: dict[str, Any]) -> None:
         self._collecting = str(record["path"])
+        self._deadline = self._now + self.slot_s
 
     def _on_collected(self, record: dict[str, Any]) -> None:
         where, outcome = str(record["id"]), str(record["outcome"])
+        if where == self._collecting:
+            self._collecting = ""
+        if outcome == "passed":
+            return
         self._any_failed = self._any_failed or outcome == "failed"
         for node in self.nodes.values():
             if node.nodeid == where or node.nodeid.startswith((f"{where}::", f"{where}/")) or where in ("", "."):
@@ -96,7 +108,6 @@ class Session:
         for nodeid in record["ids"]:
             self._node(nodeid).collected += 1
         self._planned = True
-        self._collecting = ""
         self._deadline = self._now + (self.slot_s if record["ids"] else EXIT_GRACE_S)
 
     def _on_begin(self, record: dict[str, Any]) -> None:
@@ -223,8 +234,8 @@ class Session:
             case Ending.UNSEALED:
                 return f"the process exited with status {end.code} in {where}" + (f": {last}" if last else "")
             case Ending.BAD_STATUS:
-                expected = self._expected_status()
-                return f"pytest exited with status {end.code}, its reports demand {expected}"
+                demanded = f"its reports demand {self._expected_status()}"
+                return f"pytest exited with status {end.code} in {where}, {demanded}" + (f": {last}" if last else "")
 
     def facts(self, job: Job, ending: Ending, note: str) -> JobFacts:
         nodes = tuple(self.nodes[nodeid] for nodeid in job.nodeids)
@@ -242,5 +253,6 @@ class Session:
 
 
 def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else ""
+    """The last line that says something, pytest's dots and frames left out."""
+    lines = [line.strip(" =!_-") for line in text.splitlines() if _WORD.search(line)]
+    return lines[-1][:_MAX_LINE] if lines else ""

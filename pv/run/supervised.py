@@ -17,7 +17,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import re
 import sys
+import traceback
+import warnings
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,8 @@ from pv.run.fault import FaultError, SeededFault
 from pv.run.fixture import CONTEXT, Context
 
 _VERSIONS_OF = ("numpy", "numba", "torch", "triton")
+_MACHINERY = re.compile(r"[/\\](_pytest|pluggy)[/\\]")
+_EXCEPTION = re.compile(r"[\w.]+: ")
 _MAX_DETAIL = 4000
 _MAX_MESSAGE = 300
 FORCED_FAILURE = "forced by pv to prove that a failure is reported"
@@ -106,13 +111,21 @@ class Supervised:
         if isinstance(collector, pytest.Module):
             self._send("collect", path=collector.nodeid)
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        report = yield
+        if isinstance(collector, pytest.Module) and report.passed:
+            always_true = _always_true_assertion(collector.path)
+            if always_true:
+                report.outcome, report.longrepr, report.result = "failed", always_true, []
+        return report
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.outcome != "passed":
-            self._send(
-                "collected", id=report.nodeid, outcome=report.outcome, message=_last_line(report.longreprtext),
-                detail=self._shorten(report.longreprtext),
-            )  # fmt: skip
+        message = self._relative(_reason(report)) if not report.passed else ""
+        self._send("collected", id=report.nodeid, outcome=report.outcome, message=message)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -167,7 +180,7 @@ class Supervised:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        kind = kind_of(self._error)
+        kind = "error" if _is_from_pytest_itself(self._error) else kind_of(self._error)
         # A subtest reports in the midst of its test's call phase, so that phase's own raw value is not known yet.
         subtest = hasattr(report, "context")
         self._send(
@@ -182,10 +195,8 @@ class Supervised:
     def _message(self, report: pytest.TestReport) -> str:
         if report.passed:
             return ""
-        if report.skipped and isinstance(report.longrepr, tuple):
-            return self._relative(str(report.longrepr[2]))[:_MAX_MESSAGE]
-        if self._error is None:
-            return _last_line(report.longreprtext)
+        if self._error is None or report.skipped:
+            return self._relative(_reason(report))
         first = str(self._error).strip().partition("\n")[0]
         name = type(self._error).__name__
         return self._relative(f"{name}: {first}" if first else name)[:_MAX_MESSAGE]
@@ -199,6 +210,26 @@ class Supervised:
 
     def _relative(self, text: str) -> str:
         return text.replace(f"{self._root}/", "")
+
+
+def _is_from_pytest_itself(error: BaseException | None) -> bool:
+    """Whether pytest failed the test without entering it, as it does with a coroutine that nothing can run."""
+    if not isinstance(error, pytest.fail.Exception):
+        return False
+    files = {frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)}
+    return all(file == __file__ or _MACHINERY.search(file) for file in files)
+
+
+def _always_true_assertion(path: Path) -> str:
+    """The compiler's own warning about `assert (x, "message")`.
+
+    pytest's rewriting warns as well, but only until it has cached the compiled file.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        compile(path.read_bytes(), path, "exec", dont_inherit=True)
+    found = next((warning for warning in caught if "assertion is always true" in str(warning.message)), None)
+    return "" if found is None else f"line {found.lineno}: {found.message}"
 
 
 def _replace_by_failure(item: pytest.Item) -> None:
@@ -220,6 +251,12 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip()[:_MAX_MESSAGE] if lines else ""
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """One line of a report that has not passed."""
+    if isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2]).removeprefix("Skipped: ")[:_MAX_MESSAGE]
+    lines = [line for line in report.longreprtext.splitlines() if line.strip()]
+    # pytest marks the lines of the exception itself with E.
+    marked = [line.removeprefix("E ").strip() for line in lines if line.startswith("E ")]
+    named = [line for line in marked if _EXCEPTION.match(line)]
+    return next(iter([*named, *marked, *lines[-1:]]), "").strip()[:_MAX_MESSAGE]

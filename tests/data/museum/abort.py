@@ -1,0 +1,6 @@
+# run: CRASH SIGABRT
+import os
+
+
+def test_case():
+    os.abort()

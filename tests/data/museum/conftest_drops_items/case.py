@@ -1,0 +1,3 @@
+# run: ERROR not found
+def test_case():
+    assert False

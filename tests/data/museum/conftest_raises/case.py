@@ -1,0 +1,3 @@
+# run: ERROR start-up
+def test_case():
+    assert True

@@ -1,0 +1,6 @@
+# challenge: BROKEN
+import subject
+
+
+def test_case():
+    assert subject.double(2) == 4

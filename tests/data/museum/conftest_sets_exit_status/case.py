@@ -1,0 +1,6 @@
+# run: FAIL assert
+import subject
+
+
+def test_case():
+    assert subject.double(2) == 5

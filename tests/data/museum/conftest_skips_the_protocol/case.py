@@ -1,0 +1,3 @@
+# run: ERROR did not finish
+def test_case():
+    assert False

@@ -1,0 +1,7 @@
+# challenge: SURVIVED
+# bind: unchecked
+import subject
+
+
+def test_case():
+    subject.double(2)

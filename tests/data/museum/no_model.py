@@ -1,0 +1,3 @@
+# run: ERROR no model
+def test_case(pv):
+    assert pv.model

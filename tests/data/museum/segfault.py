@@ -1,0 +1,6 @@
+# run: CRASH SIGSEGV
+import ctypes
+
+
+def test_case():
+    ctypes.string_at(0)

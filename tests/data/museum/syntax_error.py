@@ -1,0 +1,3 @@
+# run: ERROR cannot be collected
+def test_case(:
+    assert False

@@ -1,0 +1,6 @@
+# run: ERROR SystemExit
+import sys
+
+
+def test_case():
+    sys.exit(0)
