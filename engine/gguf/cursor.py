@@ -70,7 +70,7 @@ class Cursor:
                 f"the header is longer than {HEADER_CAP_BYTES} bytes; this reader stops there",
                 inconclusive=True,
             )
-        goal = min(max(end, 2 * len(self.buffer), _FIRST_READ_BYTES), self.size_bytes)
+        goal = min(max(end, 2 * len(self.buffer), _FIRST_READ_BYTES), self.size_bytes, HEADER_CAP_BYTES)
         parts = [self.buffer]
         have = len(self.buffer)
         while have < goal:

@@ -12,10 +12,12 @@ import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from engine.errors import GgufError
+from engine.gguf import cursor, header, metadata
 from engine.gguf.reader import open_gguf
 from support.gguf_builder import (
     ARRAY,
@@ -358,6 +360,32 @@ def test_t26_bytes_of_no_tensor_warn_or_are_refused_when_strict(
         assert file.warnings == (warning,)
     with pytest.raises(GgufError, match=f"GGUF-T26 .*{warning}"):
         open_gguf(path, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("place", "cap", "value", "code"),
+    [
+        (metadata, "STRING_CAP_BYTES", 4, "S01"),
+        (header, "KV_CAP", 8, "H13"),
+        (header, "TENSOR_CAP", 2, "H10"),
+        (cursor, "HEADER_CAP_BYTES", 600, "H16"),
+    ],
+    ids=["string", "entries", "tensors", "header"],
+)
+def test_a_file_over_a_cap_is_inconclusive(
+    place: ModuleType, cap: str, value: int, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real caps need files of 64 MiB and more; here the cap is lowered below what a valid file has."""
+    monkeypatch.setattr(place, cap, value)
+    builder = valid_file()
+    builder.infos[0].name = b"n" * 64
+    builder.infos[1].name = b"m" * 64
+    path = tmp_path / "large.gguf"
+    path.write_bytes(builder.build())
+    with pytest.raises(GgufError, match="inconclusive: ") as caught:
+        open_gguf(path)
+    assert caught.value.code == f"GGUF-{code}"
+    assert caught.value.inconclusive
 
 
 def test_every_truncation_of_a_valid_file_is_refused(tmp_path: Path) -> None:
