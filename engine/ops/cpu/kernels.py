@@ -39,6 +39,18 @@ F32, F16, Q8_0, Q4_K, Q6_K, BF16 = 0, 1, 8, 12, 14, 30
 """Type numbers as in `engine.gguf.types.GgmlType`; plain integers because numba freezes them into the code."""
 
 
+def _compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """`njit` that keeps its result on disk where numba finds a place to write to, and compiles anew elsewhere."""
+
+    def compile_or_load(function: Callable[..., Any]) -> Any:
+        try:
+            return njit(cache=True, nogil=True, **options)(function)
+        except RuntimeError:  # numba: "cannot cache function: no locator available for file"
+            return njit(nogil=True, **options)(function)
+
+    return compile_or_load
+
+
 def _data(context: Any, builder: Any, type_: Any, array: Any) -> Any:
     """Pointer to the first element of an array argument."""
     return context.make_array(type_)(context, builder, array).data
@@ -300,7 +312,7 @@ def _decode_q8_0(raw: Any, at: Any, out: Any, to: Any) -> None:
     _unpack_q8(raw, at + 2, 0, _half(_load_u16(raw, at)), _NO_FLOOR, out, to)
 
 
-@njit(cache=True, nogil=True)
+@_compiled()
 def decode_row(kind: int, raw: Any, at: int, columns: int, out: Any, to: int) -> None:
     """Decode the row that starts at byte `at` of raw (bytes,) into out[to : to + columns]."""
     if kind == Q4_K:
@@ -323,7 +335,7 @@ def decode_row(kind: int, raw: Any, at: int, columns: int, out: Any, to: int) ->
             out[to + i] = np.uint32(np.uint32(_load_u16(raw, at + 2 * i)) << np.uint32(16)).view(np.float32)
 
 
-@njit(cache=True, nogil=True)
+@_compiled()
 def matmul_rows(kind: int, raw: Any, row_bytes: int, x: Any, tokens: int, columns: int, out: Any, rows: Any) -> None:
     """Columns rows[0] : rows[1] of out (tokens, N), flat; see `matmul`."""
     total = out.size // tokens
@@ -349,7 +361,7 @@ def matmul_rows(kind: int, raw: Any, row_bytes: int, x: Any, tokens: int, column
                     _dot_1x1(buffer, row * columns, columns, x, token * columns, columns, columns, out, to, total)
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@_compiled(parallel=True)
 def matmul_parallel(
     kind: int, raw: Any, row_bytes: int, x: Any, tokens: int, columns: int, out: Any, parts: int
 ) -> None:
@@ -362,7 +374,7 @@ def matmul_parallel(
         matmul_rows(kind, raw, row_bytes, x, tokens, columns, out, (first, last))
 
 
-@njit(cache=True, nogil=True)
+@_compiled()
 def rms_norm(x: Any, weight: Any, eps: Any, out: Any) -> None:
     """Rows of x (T, D) divided by their root mean square, times weight (D,)."""
     tokens, size = x.shape
@@ -375,7 +387,7 @@ def rms_norm(x: Any, weight: Any, eps: Any, out: Any) -> None:
             out[token, i] = x[token, i] / root * weight[i]
 
 
-@njit(cache=True, nogil=True)
+@_compiled()
 def rope(x: Any, positions: Any, frequencies: Any, out: Any) -> None:
     """Pairs (i, i + Dh/2) of x (T, H, Dh) turned by position * frequencies[i]; angles in float64."""
     tokens, heads, _ = x.shape
@@ -416,7 +428,7 @@ def _add_scaled(typingctx: Any, a: Any, start: Any, scale: Any, out: Any, count:
     return types.void(a, types.int64, types.float32, out, types.int64), generate
 
 
-@njit(cache=True, nogil=True)
+@_compiled()
 def attention_heads(q: Any, k: Any, v: Any, positions: Any, scale: Any, out: Any, pairs: Any) -> None:
     """Pairs (token, head) number pairs[0] : pairs[1] of causal attention; shapes as in `engine.ops.reference`.
 
@@ -450,7 +462,7 @@ def attention_heads(q: Any, k: Any, v: Any, positions: Any, scale: Any, out: Any
             out[token, head, i] = mixed[i] / total
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@_compiled(parallel=True)
 def attention_parallel(q: Any, k: Any, v: Any, positions: Any, scale: Any, out: Any, parts: int) -> None:
     """As `attention_heads` over all pairs, in `parts` interleaved ranges: later tokens see more slots."""
     count = q.shape[0] * q.shape[1]
