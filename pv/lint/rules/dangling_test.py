@@ -4,12 +4,9 @@ from collections.abc import Iterable, Mapping
 
 from pv.lint.bound import Binding, binding_of
 from pv.lint.context import LintContext
+from pv.lint.hints import Hints
 from pv.lint.rule import BindingRule
 from pv.schema.finding import Finding, Severity
-from pv.suggest import did_you_mean
-
-# Suggestions compare with the tests of one file; a generated file can have thousands.
-_MAX_CANDIDATES = 500
 
 
 class DanglingTest(BindingRule):
@@ -41,13 +38,14 @@ class DanglingTest(BindingRule):
     fix = "correct the node id, or write the test"
 
     def check(self, context: LintContext) -> Iterable[Finding]:
+        hint = Hints()
         by_path = _names_by_path(context)
         by_function = _names_by_function(context)
         for loaded, _, index, falsifier in context.falsifiers():
             test = falsifier.test
             if binding_of(context, falsifier) is not Binding.DANGLING:
                 continue
-            reason = _reason(context, test, by_path, by_function)
+            reason = _reason(context, test, by_path, by_function, hint)
             yield self.at(
                 loaded,
                 ("falsifiers", index, "test"),
@@ -56,13 +54,15 @@ class DanglingTest(BindingRule):
             )
 
 
-def _reason(context: LintContext, test: str, by_path: Mapping[str, list[str]], by_function: Mapping[str, str]) -> str:
+def _reason(
+    context: LintContext, test: str, by_path: Mapping[str, list[str]], by_function: Mapping[str, str], hint: Hints
+) -> str:
     path, _, name = test.partition("::")
     base, bracket, _ = test.partition("[")
     if bracket and base in context.tests:
         return f": {base} has no parameter set {test[len(base) :]}"
     if path in by_path:
-        return f": {path} has no {name!r}" + did_you_mean(name, by_path[path][:_MAX_CANDIDATES])
+        return f": {path} has no {name!r}" + hint(name, by_path[path])
     elsewhere = by_function.get(_function(test))
     if elsewhere is not None:
         return f"; did you mean {elsewhere!r}?"

@@ -3,12 +3,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pv.lint.context import LintContext
+from pv.lint.hints import Hints
 from pv.lint.rule import BindingRule
 from pv.schema.finding import Finding
 from pv.schema.location import Location
-from pv.suggest import did_you_mean
-
-_MAX_HINTS = 50
 
 
 class OrphanMarker(BindingRule):
@@ -44,18 +42,17 @@ class OrphanMarker(BindingRule):
         assert context.collection is not None
         if not context.knows_all_falsifiers:
             return
+        hint = Hints()
         seen: set[tuple[str, str]] = set()
         for test in context.collection.tests:
             for falsifier in test.falsifies:
                 if falsifier in context.falsifier_ids or (test.base, falsifier) in seen:
                     continue
                 seen.add((test.base, falsifier))
-                # A hint costs a comparison with every falsifier, so a renamed family of ids must not ask for hundreds.
-                hint = did_you_mean(falsifier, context.falsifier_ids) if len(seen) <= _MAX_HINTS else ""
                 yield Finding(
                     rule=self.name,
                     severity=self.severity,
-                    message=f"no contract has a falsifier {falsifier!r}{hint}",
+                    message=f"no contract has a falsifier {falsifier!r}{hint(falsifier, context.falsifier_ids)}",
                     location=Location(test.path, test.line, 1, test.line, 1),
                     subject=falsifier,
                 )

@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pv.lint.context import LintContext
+from pv.lint.hints import Hints
 from pv.lint.rule import Rule
 from pv.schema.finding import Finding
-from pv.suggest import did_you_mean
 
 
 class UnknownDependency(Rule):
@@ -40,16 +40,14 @@ class UnknownDependency(Rule):
 
     def check(self, context: LintContext) -> Iterable[Finding]:
         known = context.contract_ids | context.unreadable_ids
-        hints: dict[str, str] = {}
+        hint = Hints()
         for loaded, contract in context.readable:
             for index, dependency in enumerate(contract.depends_on):
                 if dependency in known:
                     continue
-                if dependency not in hints:
-                    hints[dependency] = did_you_mean(dependency, context.contract_ids)
                 yield self.at(
                     loaded,
                     ("depends_on", index),
-                    f"no contract has the id {dependency!r}{hints[dependency]}",
+                    f"no contract has the id {dependency!r}{hint(dependency, context.contract_ids)}",
                     subject=contract.id,
                 )

@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pv.lint.context import LintContext
+from pv.lint.hints import Hints
 from pv.lint.rule import Rule
 from pv.schema.finding import Finding
-from pv.suggest import did_you_mean
 
 
 class UnknownEquation(Rule):
@@ -40,13 +40,14 @@ class UnknownEquation(Rule):
     fix = "correct the name, or add the equation"
 
     def check(self, context: LintContext) -> Iterable[Finding]:
+        hint = Hints()
         for loaded, contract in context.readable:
             for index, obligation in enumerate(contract.obligations):
                 if obligation.equation is not None and obligation.equation not in contract.equations:
-                    hint = did_you_mean(obligation.equation, contract.equations)
                     yield self.at(
                         loaded,
                         ("obligations", index, "equation"),
-                        f"this contract has no equation {obligation.equation!r}{hint}",
+                        f"this contract has no equation {obligation.equation!r}"
+                        + hint(obligation.equation, contract.equations),
                         subject=f"{contract.id}/{obligation.id}",
                     )

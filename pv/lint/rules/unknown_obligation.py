@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pv.lint.context import LintContext
+from pv.lint.hints import Hints
 from pv.lint.rule import Rule
 from pv.schema.finding import Finding
-from pv.suggest import did_you_mean
 
 
 class UnknownObligation(Rule):
@@ -39,6 +39,7 @@ class UnknownObligation(Rule):
     fix = "correct the id, or add the obligation"
 
     def check(self, context: LintContext) -> Iterable[Finding]:
+        hint = Hints()
         for loaded, contract in context.readable:
             known = {obligation.id for obligation in contract.obligations}
             for index, falsifier in enumerate(contract.falsifiers):
@@ -47,6 +48,6 @@ class UnknownObligation(Rule):
                         yield self.at(
                             loaded,
                             ("falsifiers", index, "refutes", position),
-                            f"this contract has no obligation {obligation!r}{did_you_mean(obligation, known)}",
+                            f"this contract has no obligation {obligation!r}{hint(obligation, known)}",
                             subject=falsifier.id,
                         )

@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pv.lint.context import LintContext
+from pv.lint.hints import Hints
 from pv.lint.rule import Rule
 from pv.schema.finding import Finding
-from pv.suggest import did_you_mean
 
 
 class WaiverWithoutObligation(Rule):
@@ -40,14 +40,14 @@ class WaiverWithoutObligation(Rule):
     fix = "correct the id, or remove the waiver"
 
     def check(self, context: LintContext) -> Iterable[Finding]:
+        hint = Hints()
         for loaded, contract in context.readable:
             known = {obligation.id for obligation in contract.obligations}
             for index, waiver in enumerate(contract.waivers):
                 if waiver.obligation not in known:
-                    hint = did_you_mean(waiver.obligation, known)
                     yield self.at(
                         loaded,
                         ("waivers", index, "obligation"),
-                        f"this contract has no obligation {waiver.obligation!r}{hint}",
+                        f"this contract has no obligation {waiver.obligation!r}{hint(waiver.obligation, known)}",
                         subject=f"{contract.id}/{waiver.obligation}",
                     )
