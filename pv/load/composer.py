@@ -20,6 +20,7 @@ from yaml.parser import Parser
 from yaml.reader import Reader
 from yaml.scanner import Scanner, ScannerError
 
+from pv.load.layout import Layout
 from pv.load.nodes import Mapping, Node, Scalar, Sequence, dotted
 from pv.load.sink import Sink, Span
 from pv.load.syntax import explain_syntax
@@ -81,7 +82,7 @@ class _Stop(Exception):  # noqa: N818 - ends composition after a finding, never 
 
 def compose(text: str, sink: Sink) -> Node | None:
     """The root node; None where the file cannot be read to its end or means something else than it seems to."""
-    composer = _Composer(sink)
+    composer = _Composer(sink, Layout(text, sink))
     try:
         composer.run(PARSER(text))
     except _Stop:
@@ -93,13 +94,14 @@ def compose(text: str, sink: Sink) -> Node | None:
 
 
 class _Composer:
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, layout: Layout) -> None:
         self.root: Node | None = None
         self.sound = True
         """Whether every value is what the file's author wrote, so that checking types makes sense."""
         self.last_quoted: Span | None = None
         """The last quoted text that goes over several lines; a missing quote makes one."""
         self._sink = sink
+        self._layout = layout
         self._open: list[tuple[Mapping | Sequence, bool]] = []
         """Collections not yet closed, and whether each is in flow style."""
         self._keys: list[tuple[Span, str | None] | None] = []
@@ -165,8 +167,12 @@ class _Composer:
         span = _span(event)
         if event.style in ("|", ">"):
             span = (span[0], span[1], span[0], span[1] + 1)  # the indicator; the text below it may be long
-        elif not event.implicit[0] and span[0] < span[2]:
-            self.last_quoted = span
+            self._layout.block_header(span)
+        elif event.style in ("'", '"'):
+            self._layout.after_quote(span)
+            if span[0] < span[2]:
+                self.last_quoted = span
+                self._continuation(span)
         text: str = event.value
         if event.implicit[0] and "?" in text and self._open and self._open[-1][1]:
             # libyaml reads it as text, the pure parser as the mark of a key.
@@ -197,6 +203,12 @@ class _Composer:
             last = _last(node)
             end = (last[2], last[3])
         node.span = (node.span[0], node.span[1], *end)
+        if flow:
+            self._continuation(node.span)
+
+    def _continuation(self, span: Span) -> None:
+        if self._open and not self._open[-1][1] and span[0] < span[2]:
+            self._layout.continuation(span, self._open[-1][0].span[1])
 
     def _place(self, node: Node) -> None:
         self._count += 1

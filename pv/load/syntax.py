@@ -15,6 +15,8 @@ from pv.load.text import shorten
 
 _TAG: Final = re.compile(r"undefined tag|tag handle|tag URI|while (scanning|parsing) a tag")
 
+BLOCK_HEADER: Final = ("wrong header of a block text", "write | or > alone on the line")
+
 # What either parser says -> message, fix. The first match counts.
 _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
     (r"cannot start any token", "a value cannot start with this character", "put the value in quotes"),
@@ -37,11 +39,7 @@ _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
     (r"document start", "text stands after the end of the document", "write one contract per file"),
     (r"sequence entries are not allowed", "a '- ' cannot stand here", "put the list on its own lines"),
     (r"mapping keys are not allowed", "a '? ' cannot stand here", "put the value in quotes"),
-    (
-        r"comment or (a )?line break|chomping|range 1-9|indentation indicator",
-        "wrong header of a block text",
-        "write | or > alone on the line",
-    ),
+    (r"comment or (a )?line break|chomping|range 1-9|indentation indicator", *BLOCK_HEADER),
     (
         r"'-' indicator|block collection",
         "line does not continue the list above",

@@ -163,8 +163,22 @@ CASES = [
     refused(
         "Y22-quote-later",
         title('"open'),
+        ("yaml-syntax", 5, 1, "line belongs to the value that starts at line 4, but is not indented under it"),
         ("yaml-syntax", 16, 54, "text goes on after the quoted text that starts at line 4"),
     ),
+    refused(
+        "Y22-bracket-later",
+        edited("[close]", "[close,\nother]"),
+        ("yaml-syntax", 20, 1, "line belongs to the value that starts at line 19, but is not indented under it"),
+    ),
+    accepted(
+        "Y22-closing-bracket",
+        edited("[close]", "[\n      close,\n    ]").encode(),
+        lambda contract: contract.falsifiers[0].refutes,
+        ("close",),
+    ),
+    refused("Y22-comment", title('"a"# b'), in_title("yaml-syntax", "comment without a blank before it", 11)),
+    refused("Y22-header", title(">-# b\n  a"), in_title("yaml-syntax", "wrong header of a block text", 10)),
     refused("Y23", after("---\nid: b\n"), ("several-documents", 24, 1, "a second document starts here")),
     refused("Y24", "", EMPTY),
     refused("Y24-comments", "# only\n\n# comments", EMPTY),

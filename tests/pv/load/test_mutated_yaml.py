@@ -19,6 +19,9 @@ from support.contract_text import VALID
 MUTANTS = int(os.environ.get("PV_FUZZ_MUTANTS", "400"))
 SEED = 20260101
 
+# Both parsers refuse, but each goes on or stops where it likes.
+MISREAD = {"tag", "yaml-syntax"}
+
 TOKENS = [
     *(b": ", b"- ", b"? ", b"\n", b"\r\n", b"\r", b"  ", b"\t", b"#", b" #", b",", b"[", b"]", b"{", b"}", b"|", b">"),
     *(
@@ -85,7 +88,8 @@ def test_mutants_give_findings_and_parsers_agree(monkeypatch: pytest.MonkeyPatch
         has_errors = any(item.severity is Severity.ERROR for item in loaded.findings)
         assert (loaded.contract is None) == has_errors, told
         assert loaded.contract == pure.contract, told
-        assert loaded.data == pure.data, told
+        if not any(item.rule in MISREAD for item in (*loaded.findings, *pure.findings)):
+            assert loaded.data == pure.data, told
         seen.update(item.rule for item in loaded.findings)
         accepted += loaded.contract is not None
     assert accepted > MUTANTS // 50, "mutations so heavy that agreement on accepted files is not tested"
