@@ -167,7 +167,8 @@ class _Composer:
         span = _span(event)
         if event.style in ("|", ">"):
             span = (span[0], span[1], span[0], span[1] + 1)  # the indicator; the text below it may be long
-            self._layout.block_header(span)
+            if not self._layout.block_header(span):
+                raise _Stop
         elif event.style in ("'", '"'):
             self._layout.after_quote(span)
             if span[0] < span[2]:

@@ -43,13 +43,14 @@ class Layout:
             place = (span[2], span[3], span[2], span[3] + 1)
             self._sink.add("yaml-syntax", "comment without a blank before it", place, fix="put a blank before the '#'")
 
-    def block_header(self, span: Span) -> None:
-        """As the pure parser says it."""
+    def block_header(self, span: Span) -> bool:
+        """Whether the line of `|` or `>` holds nothing else; the finding is the pure parser's own."""
         match = _BLOCK_HEADER.match(self._line(span[0]), span[1] - 1)
         if match:
             place = (span[0], match.end(), span[0], match.end() + 1)
             message, fix = BLOCK_HEADER
             self._sink.add("yaml-syntax", message, place, fix=fix)
+        return match is None
 
     def _line(self, number: int) -> str:
         if self._lines is None:
