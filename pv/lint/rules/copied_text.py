@@ -9,7 +9,7 @@ from pv.schema.location import Location
 
 
 class CopiedText(Rule):
-    """Two falsifiers predict the same, or two obligations of a contract state the same property.
+    """Two falsifiers predict the same, or two obligations state the same property.
 
     ## What it does
     Compares predictions over the whole catalog and properties within each contract; case and blanks do not matter.

@@ -9,7 +9,7 @@ from pv.schema.finding import Finding
 
 
 class MissingTolerance(Rule):
-    """A numeric obligation says neither how far off a value may be nor that it must be exact.
+    """A numeric obligation has no tolerance and is not exact.
 
     ## What it does
     Expects `tolerance` or `exact: true` on every obligation of type equivalence, bound, linearity, symmetry or
