@@ -1,0 +1,625 @@
+"""Seeded faults: mistakes of the kind that real engines shipped, planted to see whether a test notices.
+
+Each is a function without required arguments that gives a context manager; inside it the fault is in the engine,
+after it everything is as it was. What replaces a function of the engine is a Python function of this file, on both
+backends where they share the place.
+
+A fault takes the place of what is looked up at call time: `q4_k.decode`, `ops.rope`, a method. A name bound before by
+`from engine.quant.q4_k import decode` keeps the right function.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import itertools
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+
+from engine import chat, generate, kv_cache, llm, quant, sampling, tokenizer
+from engine.errors import GgufError
+from engine.gguf import header, reader
+from engine.gguf.cursor import Cursor
+from engine.gguf.metadata import Entry
+from engine.gguf.tensors import TensorInfo
+from engine.gguf.types import GgmlType, layout
+from engine.models.qwen2 import Qwen2
+from engine.ops.protocol import F32, I64, U8, Ops, Weight
+from engine.quant import q4_k, q6_k, q8_0
+from engine.sampling import Sampling
+from engine.tokenizer import Tokenizer, Vocabulary
+from engine.trace import Tap
+
+Seeded = AbstractContextManager[None]
+Wrong = Callable[..., Any]
+"""Called as wrong(original, *arguments) in place of original(*arguments)."""
+
+
+@contextmanager
+def _seeded(*places: tuple[object, str, Wrong]) -> Iterator[None]:
+    """Replace attributes of modules or classes, and put the originals back whatever happens."""
+    originals = [(owner, name, vars(owner)[name]) for owner, name, _ in places]
+    for (owner, name, wrong), (_, _, original) in zip(places, originals, strict=True):
+        setattr(owner, name, _bound(wrong, original))
+    try:
+        yield
+    finally:
+        for owner, name, original in reversed(originals):
+            setattr(owner, name, original)
+
+
+def _bound(wrong: Wrong, original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def replacement(*args: Any, **kwargs: Any) -> Any:
+        return wrong(original, *args, **kwargs)
+
+    return replacement
+
+
+def _on_ops(name: str, wrong: Wrong) -> Seeded:
+    """The same fault in both backends."""
+    modules = [importlib.import_module(f"engine.ops.{backend}") for backend in ("reference", "cpu")]
+    return _seeded(*((module, name, wrong) for module in modules))
+
+
+def _on_weights(module: Any, kind: GgmlType, misread: Callable[[Callable[[U8], F32], U8], F32]) -> Seeded:
+    """Weights of one type are misread: by the codec, and by the matmul and embedding of both backends.
+
+    Args:
+        module: the codec, such as `engine.quant.q4_k`.
+        misread: called with the right decode and the packed rows.
+    """
+    right = module.decode
+
+    def wrong_codec(original: Any, raw: U8) -> F32:
+        return misread(original, raw)
+
+    def wrong_decode(original: Any, type_: GgmlType, raw: U8) -> Any:
+        return misread(right, raw) if type_ == kind else original(type_, raw)
+
+    def wrong_matmul(original: Any, x: F32, weight: Weight) -> Any:
+        if weight.type != kind:
+            return original(x, weight)
+        values = np.ascontiguousarray(misread(right, weight.data))
+        return original(x, replace(weight, type=GgmlType.F32, data=values.view(np.uint8)))
+
+    return _seeded(
+        (module, "decode", wrong_codec),
+        (quant, "decode", wrong_decode),
+        (importlib.import_module("engine.ops.cpu"), "matmul", wrong_matmul),
+    )
+
+
+def _with_bytes(type_size: int, start: int, end: int, change: Callable[[U8], npt.NDArray[Any]]) -> Callable[..., F32]:
+    """Decode with bytes start..end of each block changed."""
+
+    def misread(decode: Callable[[U8], F32], raw: U8) -> F32:
+        blocks = np.array(raw).reshape(-1, type_size)
+        blocks[:, start:end] = change(blocks[:, start:end])
+        return decode(blocks.reshape(raw.shape))
+
+    return misread
+
+
+# Weights.
+
+
+def q4k_nibble_swap() -> Seeded:
+    """The two weights of each byte change places."""
+    return _on_weights(q4_k, GgmlType.Q4_K, _with_bytes(144, 16, 144, lambda qs: qs >> 4 | qs << 4))
+
+
+def q4k_scale_high_bits_lost() -> Seeded:
+    """Scales 4 to 7 lose their top two bits, which lie in bytes 0 to 3 of the scales."""
+    return _on_weights(q4_k, GgmlType.Q4_K, _with_bytes(144, 4, 8, lambda scales: scales & 63))
+
+
+def q4k_min_sign() -> Seeded:
+    """Minimums are added and not subtracted."""
+    return _on_weights(q4_k, GgmlType.Q4_K, _with_bytes(144, 3, 4, lambda high: high ^ 0x80))
+
+
+def q6k_high_bits_lost() -> Seeded:
+    """The upper two bits of each quant are taken as 0."""
+    return _on_weights(q6_k, GgmlType.Q6_K, _with_bytes(210, 128, 192, np.zeros_like))
+
+
+def q6k_scale_unsigned() -> Seeded:
+    """A negative int8 scale is read as uint8."""
+
+    def misread(decode: Callable[[U8], F32], raw: U8) -> F32:
+        scales = np.ascontiguousarray(raw).reshape(-1, 210)[:, 192:208].view(np.int8).astype(np.float32)
+        factor = np.where(scales < 0, (scales + 256) / np.where(scales < 0, scales, 1), 1).astype(np.float32)
+        weights = decode(raw)
+        return (weights.reshape(-1, 16, 16) * factor[:, :, None]).reshape(weights.shape)
+
+    return _on_weights(q6_k, GgmlType.Q6_K, misread)
+
+
+def q8_0_unsigned() -> Seeded:
+    """A negative int8 quant is read as uint8."""
+
+    def misread(decode: Callable[[U8], F32], raw: U8) -> F32:
+        blocks = np.ascontiguousarray(raw).reshape(-1, 34)
+        scale = blocks[:, :2].copy().view(np.float16).astype(np.float32)
+        return (scale * blocks[:, 2:].astype(np.float32)).reshape(decode(raw).shape)
+
+    return _on_weights(q8_0, GgmlType.Q8_0, misread)
+
+
+# File.
+
+
+def _on_tensor_infos(change: Callable[[Cursor, TensorInfo, int], TensorInfo]) -> Seeded:
+    def wrong(
+        read: Any, cursor: Cursor, count: int, alignment: int, types: Collection[GgmlType]
+    ) -> tuple[dict[str, TensorInfo], list[str]]:
+        tensors, warnings = read(cursor, count, alignment, types)
+        return {name: change(cursor, info, alignment) for name, info in tensors.items()}, warnings
+
+    return _seeded((reader, "read_tensors", wrong))
+
+
+def gguf_reader_wrong_offset() -> Seeded:
+    """Tensors are read one alignment too late, where the file goes on that far."""
+
+    def change(cursor: Cursor, info: TensorInfo, alignment: int) -> TensorInfo:
+        fits = info.offset + alignment + info.size_bytes <= cursor.size_bytes
+        return replace(info, offset=info.offset + alignment) if fits else info
+
+    return _on_tensor_infos(change)
+
+
+def gguf_dims_reversed() -> Seeded:
+    """Dimensions keep the order of the file, where whole blocks allow it."""
+
+    def change(cursor: Cursor, info: TensorInfo, alignment: int) -> TensorInfo:  # noqa: ARG001
+        return info if info.shape[0] % layout(info.type)[0] else replace(info, shape=info.shape[::-1])
+
+    return _on_tensor_infos(change)
+
+
+def gguf_metadata_misread() -> Seeded:
+    """Each array loses its last entry."""
+
+    def wrong(read: Any, cursor: Cursor, count: int) -> dict[str, Entry]:
+        entries: dict[str, Entry] = read(cursor, count)
+        return {
+            key: replace(entry, value=entry.value[:-1]) if isinstance(entry.value, list | np.ndarray) else entry
+            for key, entry in entries.items()
+        }
+
+    return _seeded((header, "read_metadata", wrong))
+
+
+def gguf_size_unchecked() -> Seeded:
+    """Whatever is wrong with the tensor infos is overlooked."""
+
+    def wrong(read: Any, *args: Any) -> Any:
+        try:
+            return read(*args)
+        except GgufError:
+            return {}, []
+
+    return _seeded((reader, "read_tensors", wrong))
+
+
+# Operations.
+
+
+def rope_on_q_only() -> Seeded:
+    """Keys go into the cache without their rotation."""
+
+    def wrong(block: Any, model: Qwen2, *args: Any) -> Any:
+        turns = itertools.count()
+
+        def rope(x: F32, positions: I64, *, theta: float) -> F32:
+            return ops.rope(x, positions, theta=theta) if next(turns) == 0 else x
+
+        ops, model.ops = model.ops, _Except(model.ops, rope=rope)
+        try:
+            return block(model, *args)
+        finally:
+            model.ops = ops
+
+    return _seeded((Qwen2, "_attention_block", wrong))
+
+
+class _Except:
+    """A backend with some operations replaced."""
+
+    def __init__(self, ops: Ops, **replaced: Callable[..., Any]) -> None:
+        self._ops = ops
+        self._replaced = replaced
+
+    def __getattr__(self, name: str) -> Any:
+        return self._replaced.get(name) or getattr(self._ops, name)
+
+
+def rope_wrong_pairing() -> Seeded:
+    """Neighbours (2i, 2i + 1) are the pairs, as in Llama's original code, and not (i, i + Dh/2)."""
+
+    def wrong(rope: Any, x: F32, positions: I64, *, theta: float) -> F32:
+        turned = rope(np.concatenate((x[..., 0::2], x[..., 1::2]), axis=-1), positions, theta=theta)
+        first, second = np.split(turned, 2, axis=-1)
+        adjacent: F32 = np.stack((first, second), axis=-1).reshape(x.shape)
+        return adjacent
+
+    return _on_ops("rope", wrong)
+
+
+def rope_theta_off() -> Seeded:
+    """The base is ten times too large."""
+
+    def wrong(rope: Any, x: F32, positions: I64, *, theta: float) -> Any:
+        return rope(x, positions, theta=10 * theta)
+
+    return _on_ops("rope", wrong)
+
+
+def rope_position_off_by_one() -> Seeded:
+    """Positions count from 1 where tokens come one at a time, from 0 in a prompt; position 0 alone is 1 as well."""
+
+    def wrong(rope: Any, x: F32, positions: I64, *, theta: float) -> Any:
+        return rope(x, positions + (len(positions) == 1 or not positions.any()), theta=theta)
+
+    return _on_ops("rope", wrong)
+
+
+def missing_attention_scale() -> Seeded:
+    """Scores are not divided by sqrt(Dh)."""
+
+    def wrong(attention: Any, q: F32, *args: Any) -> Any:
+        return attention(q * np.float32(q.shape[-1] ** 0.5), *args)
+
+    return _on_ops("attention", wrong)
+
+
+def causal_mask_off_by_one() -> Seeded:
+    """Each query sees the token after it as well."""
+
+    def wrong(attention: Any, q: F32, k: F32, v: F32, positions: I64) -> Any:
+        return attention(q, k, v, np.minimum(positions + 1, len(k) - 1))
+
+    return _on_ops("attention", wrong)
+
+
+def gqa_wrong_head_mapping() -> Seeded:
+    """Query heads take the kv heads in turn, h % Hkv, and not in groups, h // (H / Hkv)."""
+
+    def wrong(attention: Any, q: F32, k: F32, v: F32, positions: I64) -> F32:
+        order = np.argsort(np.arange(q.shape[1]) % k.shape[1], kind="stable")
+        out = np.empty_like(q)
+        out[:, order] = attention(np.ascontiguousarray(q[:, order]), k, v, positions)
+        return out
+
+    return _on_ops("attention", wrong)
+
+
+def bias_dropped() -> Seeded:
+    """Biases of Q, K and V are not added."""
+
+    def wrong(add_bias: Any, x: F32, bias: F32) -> Any:
+        return add_bias(x, np.zeros_like(bias))
+
+    return _on_ops("add_bias", wrong)
+
+
+def residual_dropped() -> Seeded:
+    """A block replaces its input, and is not added to it."""
+
+    def wrong(add: Any, x: F32, y: F32) -> Any:
+        return add(np.zeros_like(x), y)
+
+    return _on_ops("add", wrong)
+
+
+def norm_epsilon() -> Seeded:
+    """Epsilon is 0.1 too large."""
+
+    def wrong(rms_norm: Any, x: F32, weight: F32, *, eps: float) -> Any:
+        return rms_norm(x, weight, eps=eps + 0.1)
+
+    return _on_ops("rms_norm", wrong)
+
+
+def norm_no_weight() -> Seeded:
+    """Rows are normalised and not scaled."""
+
+    def wrong(rms_norm: Any, x: F32, weight: F32, *, eps: float) -> Any:
+        return rms_norm(x, np.ones_like(weight), eps=eps)
+
+    return _on_ops("rms_norm", wrong)
+
+
+def swiglu_gate_up_swapped() -> Seeded:
+    """The gate is multiplied, the other half is gated."""
+
+    def wrong(swiglu: Any, gate: F32, up: F32) -> Any:
+        return swiglu(up, gate)
+
+    return _on_ops("swiglu", wrong)
+
+
+def swiglu_no_sigmoid() -> Seeded:
+    """The gate is used as it is."""
+
+    def wrong(swiglu: Any, gate: F32, up: F32) -> F32:
+        del swiglu
+        return np.multiply(gate, up)
+
+    return _on_ops("swiglu", wrong)
+
+
+def noise(relative: float = 1e-3) -> Seeded:
+    """Each product of a matmul is off by a random share of it, another one at each call.
+
+    Args:
+        relative: standard deviation of the share.
+    """
+    rng = np.random.default_rng(0)
+
+    def wrong(matmul: Any, x: F32, weight: Weight) -> Any:
+        out = matmul(x, weight)
+        return out * (1 + np.float32(relative) * rng.standard_normal(out.shape, dtype=np.float32))
+
+    return _on_ops("matmul", wrong)
+
+
+def cpu_matmul_drops_tail() -> Seeded:
+    """The fast matmul forgets the last 8 columns, as a loop over whole vectors would."""
+
+    def wrong(matmul: Any, x: F32, weight: Weight) -> Any:
+        short = x.copy()
+        short[:, -8:] = 0
+        return matmul(short, weight)
+
+    return _seeded((importlib.import_module("engine.ops.cpu"), "matmul", wrong))
+
+
+# Cache and traces.
+
+
+def kv_cache_not_reset() -> Seeded:
+    """The next answer sees the conversation before it."""
+
+    def wrong(reset: Any, cache: kv_cache.KvCache) -> None:
+        del reset, cache
+
+    return _seeded((kv_cache.KvCache, "reset", wrong))
+
+
+def kv_cache_off_by_one() -> Seeded:
+    """New keys and values are written one slot early, over the last token before them."""
+
+    def wrong(write: Any, cache: kv_cache.KvCache, layer: int, start: int, k: F32, v: F32) -> None:
+        write(cache, layer, max(start - 1, 0), k, v)
+
+    return _seeded((kv_cache.KvCache, "_write", wrong))
+
+
+def tap_runs_another_forward() -> Seeded:
+    """With a tap the products are summed in float64: a second path, nearly equal."""
+
+    def matmul(x: F32, weight: Weight) -> F32:
+        decoded = quant.decode(weight.type, weight.data).astype(np.float64)
+        return (x.astype(np.float64) @ decoded.T).astype(np.float32)
+
+    def wrong(forward: Any, model: Qwen2, *args: Any, tap: Tap | None = None, **kwargs: Any) -> Any:
+        if tap is None:
+            return forward(model, *args, **kwargs)
+        ops, model.ops = model.ops, _Except(model.ops, matmul=matmul)
+        try:
+            return forward(model, *args, tap=tap, **kwargs)
+        finally:
+            model.ops = ops
+
+    return _seeded((Qwen2, "forward", wrong))
+
+
+def tap_shows_stale_arrays() -> Seeded:
+    """A tap sees the arrays of layer 0 in every layer."""
+
+    def wrong(forward: Any, model: Qwen2, *args: Any, tap: Tap | None = None, **kwargs: Any) -> Any:
+        first: dict[str, Any] = {}
+
+        def stale(name: str, layer: int | None, array: Any) -> None:
+            if tap:
+                tap(name, layer, array if layer is None else first.setdefault(name, array))
+
+        return forward(model, *args, tap=stale, **kwargs)
+
+    return _seeded((Qwen2, "forward", wrong))
+
+
+# Sampling and generation.
+
+
+def _on_candidates(**changed: Any) -> Seeded:
+    def wrong(candidates: Any, logits: F32, params: Sampling) -> Any:
+        return candidates(logits, replace(params, **changed))
+
+    return _seeded((sampling, "candidates", wrong))
+
+
+def temperature_ignored() -> Seeded:
+    """Every temperature above 0 is 1."""
+    return _on_candidates(temperature=1.0)
+
+
+def top_k_ignored() -> Seeded:
+    """All tokens stay, however improbable."""
+    return _on_candidates(top_k=0)
+
+
+def top_p_ignored() -> Seeded:
+    """All tokens stay, however improbable."""
+    return _on_candidates(top_p=1.0)
+
+
+def min_p_ignored() -> Seeded:
+    """All tokens stay, however improbable."""
+    return _on_candidates(min_p=0.0)
+
+
+def seed_ignored() -> Seeded:
+    """Each generation has random numbers of its own."""
+    fresh = itertools.count(1_000_000)
+
+    def wrong(generator: Any, params: Sampling) -> Any:
+        return generator(replace(params, seed=next(fresh)))
+
+    return _seeded((sampling, "generator", wrong))
+
+
+def greedy_takes_second() -> Seeded:
+    """Temperature 0 takes the second largest logit."""
+
+    def wrong(sample: Any, logits: F32, params: Sampling, rng: np.random.Generator) -> int:
+        token = int(sample(logits, params, rng))
+        if not params.greedy:
+            return token
+        others = np.array(logits)
+        others[token] = -np.inf
+        return int(np.argmax(others))
+
+    return _seeded((sampling, "sample", wrong))
+
+
+def eos_ignored() -> Seeded:
+    """End tokens do not end an answer."""
+
+    def wrong(is_end: Any, token_id: int, end_ids: Collection[int]) -> bool:
+        del is_end, token_id, end_ids
+        return False
+
+    return _seeded((generate, "is_end", wrong))
+
+
+def output_cut_at_16_tokens() -> Seeded:
+    """Every answer ends after 16 tokens, so long ones that begin alike look equal."""
+
+    def wrong(generate_: Any, *args: Any, max_tokens: int, **kwargs: Any) -> Any:
+        return generate_(*args, max_tokens=min(max_tokens, 16), **kwargs)
+
+    return _seeded((generate, "generate", wrong))
+
+
+def prompt_ignored() -> Seeded:
+    """A model answers every prompt as it answered the first."""
+    first: WeakKeyDictionary[llm.Llm, list[int]] = WeakKeyDictionary()
+
+    def wrong(prompt_ids: Any, model: llm.Llm, *args: Any, **kwargs: Any) -> list[int]:
+        found: list[int] = prompt_ids(model, *args, **kwargs)
+        return list(first.setdefault(model, found))
+
+    return _seeded((llm.Llm, "prompt_ids", wrong))
+
+
+# Text.
+
+
+def tokenizer_merges_dropped() -> Seeded:
+    """No merge is applied: single bytes."""
+
+    def wrong(build: Any, vocabulary: Vocabulary) -> Any:
+        return build(replace(vocabulary, merges=()))
+
+    return _seeded((tokenizer, "build_bpe", wrong))
+
+
+def tokenizer_byte_alphabet_shifted() -> Seeded:
+    """Bytes above 0x7f are read as their neighbours."""
+
+    def wrong(token_bytes: Any, token: str) -> bytes:
+        return bytes(byte ^ 1 if byte > 0x7F else byte for byte in token_bytes(token))
+
+    return _seeded((tokenizer, "token_bytes", wrong))
+
+
+def special_tokens_as_text() -> Seeded:
+    """Control tokens of the template are split into letters."""
+
+    def wrong(encode: Any, self: Tokenizer, text: str, *, special: bool) -> Any:
+        del special
+        return encode(self, text, special=False)
+
+    return _seeded((Tokenizer, "encode", wrong))
+
+
+def template_without_generation_prompt() -> Seeded:
+    """The prompt ends before the assistant's turn is opened."""
+
+    def wrong(
+        render: Any,
+        template: chat.ChatTemplate,
+        messages: Sequence[chat.Message],
+        add_generation_prompt: bool = True,
+    ) -> Any:
+        del add_generation_prompt
+        return render(template, messages, False)
+
+    return _seeded((chat.ChatTemplate, "render", wrong))
+
+
+def template_drops_system() -> Seeded:
+    """System messages are left out."""
+
+    def wrong(render: Any, template: chat.ChatTemplate, messages: Sequence[chat.Message], *args: Any, **kw: Any) -> Any:
+        return render(template, [message for message in messages if message["role"] != "system"], *args, **kw)
+
+    return _seeded((chat.ChatTemplate, "render", wrong))
+
+
+ALL: tuple[Callable[[], Seeded], ...] = (
+    bias_dropped,
+    causal_mask_off_by_one,
+    cpu_matmul_drops_tail,
+    eos_ignored,
+    gguf_dims_reversed,
+    gguf_metadata_misread,
+    gguf_reader_wrong_offset,
+    gguf_size_unchecked,
+    gqa_wrong_head_mapping,
+    greedy_takes_second,
+    kv_cache_not_reset,
+    kv_cache_off_by_one,
+    min_p_ignored,
+    missing_attention_scale,
+    noise,
+    norm_epsilon,
+    norm_no_weight,
+    output_cut_at_16_tokens,
+    prompt_ignored,
+    q4k_min_sign,
+    q4k_nibble_swap,
+    q4k_scale_high_bits_lost,
+    q6k_high_bits_lost,
+    q6k_scale_unsigned,
+    q8_0_unsigned,
+    residual_dropped,
+    rope_on_q_only,
+    rope_position_off_by_one,
+    rope_theta_off,
+    rope_wrong_pairing,
+    seed_ignored,
+    special_tokens_as_text,
+    swiglu_gate_up_swapped,
+    swiglu_no_sigmoid,
+    tap_runs_another_forward,
+    tap_shows_stale_arrays,
+    temperature_ignored,
+    template_drops_system,
+    template_without_generation_prompt,
+    tokenizer_byte_alphabet_shifted,
+    tokenizer_merges_dropped,
+    top_k_ignored,
+    top_p_ignored,
+)
+"""Every fault, sorted by name."""
