@@ -9,6 +9,8 @@ import pytest
 from pv.bind.collect import collect
 from pv.lint.engine import run_rules
 from pv.lint.registry import RULES, RULES_BY_NAME
+from pv.report import REPORTERS
+from pv.report.findings import FindingReport, Totals
 from pv.schema.binding import Collection
 from pv.schema.settings import Settings
 from support.lint_examples import ROOT, Example, examples
@@ -64,3 +66,15 @@ def test_check_alone_gives_what_the_engine_gives(rule, collection: Collection):
     context = example.context(collection)
     own = [item for item in run_rules(context, example.stages) if item.rule == rule.name]
     assert sorted(rule.check(context), key=lambda item: item.sort_key()) == own
+
+
+@pytest.mark.parametrize("example", examples("bad"), ids=lambda item: item.rule)
+def test_reports_contain_nothing_that_acts_on_a_terminal(example: Example, collection: Collection):
+    context = example.context(collection)
+    found = run_rules(context, example.stages)
+    sources = {loaded.path: loaded.text for loaded in context.catalog.loaded}
+    report = FindingReport(tuple(found), Totals(1, 1, 1), sources=sources)
+    for name, render in REPORTERS.items():
+        text = render(report)
+        assert all(char.isprintable() for char in text.replace("\n", "")), name
+        assert text.endswith("\n")
