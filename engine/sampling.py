@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import SamplingError
-from engine.ops.protocol import F32
 
+F32 = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 
