@@ -19,6 +19,8 @@ from pv.schema.settings import Settings
 
 FILE_LIMIT_S = 60.0
 """For pytest's start, and for the import of each file."""
+_ENDED = (0, 1, 5)
+"""pytest's documented exit codes: all collected, some files not, nothing found."""
 
 
 def collect(root: Path, settings: Settings, paths: Iterable[str], *, file_limit_s: float = FILE_LIMIT_S) -> Collection:
@@ -51,7 +53,7 @@ def collect(root: Path, settings: Settings, paths: Iterable[str], *, file_limit_
             "skipped_paths": skipped,
         }
         end = supervise(root, spec, watcher)
-        if watcher.is_sealed and not end.broken and end.code >= 0:
+        if watcher.exit_status in _ENDED and end.code == watcher.exit_status and not end.broken:
             break
         problem = _abnormal(watcher, end)
         problems.append(problem)
@@ -75,7 +77,7 @@ class _Watcher:
         self.tests: dict[str, CollectedTest] = {}
         self.problems: list[CollectionProblem] = []
         self.collecting = ""
-        self.is_sealed = False
+        self.exit_status: int | None = None
         self._file_limit_s = file_limit_s
         self._deadline = time.monotonic() + file_limit_s
 
@@ -92,10 +94,15 @@ class _Watcher:
 
     def _take(self, record: dict[str, Any]) -> None:
         match record["kind"]:
-            case "start" | "finish" if record["nonce"] == self.nonce:
-                self.is_sealed = record["kind"] == "finish"
+            case "start" if record["nonce"] == self.nonce:
+                pass
+            case "finish" if record["nonce"] == self.nonce:
+                self.exit_status = int(record["exitstatus"])
             case "collect":
                 self.collecting = str(record["path"])
+            case "collected":
+                if record["path"] == self.collecting:
+                    self.collecting = ""
             case "problem":
                 outcome = "skips itself: " if record["outcome"] == "skipped" else ""
                 path = str(record["id"]).partition("::")[0] or "."
@@ -110,7 +117,6 @@ class _Watcher:
                     xfail=bool(record["xfail"]),
                 )
                 self.tests[test.nodeid] = test
-                self.collecting = ""
             case kind:
                 raise ChannelError(f"unexpected record {kind[:40]!r}")
 

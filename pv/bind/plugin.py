@@ -1,10 +1,10 @@
 """The reporting plugin of a collecting child: what pytest found, as records to the parent.
 
     start    nonce
-    collect  path (a module is about to be imported)
+    collect  path: a module is about to be imported; then `collected`
     problem  id, outcome, message
     item     id, path, line, falsifies, skip, xfail
-    finish   nonce
+    finish   nonce, exitstatus
 
 Marks come from pytest, which knows the classes and modules around a test; the source is read by the parent.
 """
@@ -51,6 +51,7 @@ class Collecting:
         if report.outcome != "passed":
             message = _message(report).replace(f"{self._root}/", "")
             self._send("problem", id=report.nodeid, outcome=report.outcome, message=message)
+        self._send("collected", path=report.nodeid)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -63,9 +64,9 @@ class Collecting:
             )  # fmt: skip
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self) -> Generator[None, None, None]:
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         yield
-        self._send("finish", nonce=self._nonce)
+        self._send("finish", nonce=self._nonce, exitstatus=int(session.exitstatus))
 
 
 def _skip_reason(item: pytest.Item) -> str | None:

@@ -1,0 +1,111 @@
+"""Node ids come from contract files that strangers write; one form is accepted, everything else is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pv.errors import UsageError
+from pv.process.nodeid import file_argument, path_argument, split
+
+GOOD = {
+    "test_a.py::test_x": ("test_a.py", "::test_x", ""),
+    "falsifiers/engine/test_q4_k.py::TestScales::test_high_bits": (
+        "falsifiers/engine/test_q4_k.py",
+        "::TestScales::test_high_bits",
+        "",
+    ),
+    "a/b/c_d-e.py::test_x[1-2]": ("a/b/c_d-e.py", "::test_x", "[1-2]"),
+    "test_a.py::test_x[two words; ::and [brackets]]": ("test_a.py", "::test_x", "[two words; ::and [brackets]]"),
+    "test_a.py::test_größe[µ]": ("test_a.py", "::test_größe", "[µ]"),
+}
+
+# Options, files of options, other folders, shells, terminals, markup, lookalikes.
+HOSTILE = [
+    "",
+    " ",
+    "test_a.py",
+    "test_a.py::",
+    "::test_x",
+    "test_a.py::test_x::",
+    "test_a.py::::test_x",
+    "test_a.py::test x",
+    "test_a.py::1test",
+    "test_a.txt::test_x",
+    "test_a::test_x",
+    "-ptest_a.py::test_x",
+    "-p evil",
+    "-c/etc/passwd",
+    "--co",
+    "--junitxml=out.py::test_x",
+    "--rootdir=/::test_x",
+    "-h.py::test_x",
+    "@arguments.py::test_x",
+    "@test_a.py",
+    "../test_a.py::test_x",
+    "a/../../test_a.py::test_x",
+    "a/../test_a.py::test_x",
+    "./test_a.py::test_x",
+    "/etc/test_a.py::test_x",
+    "~/test_a.py::test_x",
+    "a//test_a.py::test_x",
+    "C:\\test_a.py::test_x",
+    "test_a.py::test_x\n-pevil",
+    "test_a.py::test_x[\n]",
+    "test_a.py::test_x[\x00]",
+    "test_a.py\x00::test_x",
+    "test_a.py::test_x[\x1b[2J]",
+    "test_a.py::test_x; touch pwned",
+    "$(touch pwned).py::test_x",
+    "`touch pwned`.py::test_x",
+    "a b.py::test_x",
+    "test_a.py::test_x|cat",
+    "test_*.py::test_x",
+    "{{ 7*7 }}.py::test_x",
+    "${jndi:ldap://x}.py::test_x",
+    "%s%n.py::test_x",
+    "file:///test_a.py::test_x",
+    "test_a.py::test_x[" + "x" * 2000 + "]",
+    "test_a.py::test_x[a",
+    "test_a.py::test_x]a[",
+]
+
+
+@pytest.mark.parametrize("nodeid", GOOD)
+def test_one_form_is_accepted(nodeid: str) -> None:
+    assert split(nodeid) == GOOD[nodeid]
+
+
+@pytest.mark.parametrize("nodeid", HOSTILE, ids=repr)
+def test_hostile_id_is_refused(nodeid: str, tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text("def test_x(): pass\n")
+    with pytest.raises(UsageError, match=r"not a pytest node id|no such file"):
+        file_argument(tmp_path, nodeid)
+
+
+def test_file_is_passed_on_with_a_leading_dot(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text("")
+    assert file_argument(tmp_path, "test_a.py::test_x") == "./test_a.py"
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^'gone/test_a\.py': no such file$"):
+        file_argument(tmp_path, "gone/test_a.py::test_x")
+
+
+def test_link_out_of_the_project_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    (tmp_path / "test_a.py").write_text("")
+    (root / "test_a.py").symlink_to(tmp_path / "test_a.py")
+    (root / "folder").symlink_to(tmp_path)
+    for nodeid in ("test_a.py::test_x", "folder/test_a.py::test_x"):
+        with pytest.raises(UsageError, match="leads outside"):
+            file_argument(root, nodeid)
+
+
+@pytest.mark.parametrize("path", ["-x", "@x", "../x", "/etc", "a/../..", "", "a b", "a\nb"])
+def test_path_that_is_no_plain_path_is_refused(path: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a path below"):
+        path_argument(tmp_path, path)
