@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from pv.catalog import Catalog
+from pv.lint.modules import Modules
 from pv.load import Loaded
 from pv.schema.binding import CollectedTest, Collection
 from pv.schema.contract import Contract, Discharge, Falsifier
@@ -25,6 +26,8 @@ class LintContext:
     root: Path
     collection: Collection | None = None
     """What pytest collected; None where tests were not looked at."""
+    search: tuple[str, ...] = ()
+    """Folders below the root that pytest puts on the import path, besides the root itself."""
     discharges: Mapping[str, Discharge] | None = None
     """Standings recomputed from evidence, by contract id; None where evidence was not looked at."""
     today: date = field(default_factory=lambda: datetime.now(UTC).date())
@@ -58,6 +61,10 @@ class LintContext:
     def knows_all_falsifiers(self) -> bool:
         """False while a file cannot be parsed at all."""
         return all(item.contract is not None or item.data is not None for item in self.catalog.loaded)
+
+    @cached_property
+    def modules(self) -> Modules:
+        return Modules(self.root, self.search)
 
     @cached_property
     def tests(self) -> Mapping[str, tuple[CollectedTest, ...]]:

@@ -60,8 +60,10 @@ from pv.lint.rules.toothless_tolerance import ToothlessTolerance
 from pv.lint.rules.unconditional_skip import UnconditionalSkip
 from pv.lint.rules.unknown_dependency import UnknownDependency
 from pv.lint.rules.unknown_equation import UnknownEquation
+from pv.lint.rules.unknown_fault import UnknownFault
 from pv.lint.rules.unknown_key import UnknownKey
 from pv.lint.rules.unknown_obligation import UnknownObligation
+from pv.lint.rules.unknown_subject import UnknownSubject
 from pv.lint.rules.unsafe_test_path import UnsafeTestPath
 from pv.lint.rules.unused_equation import UnusedEquation
 from pv.lint.rules.waiver_without_obligation import WaiverWithoutObligation
@@ -127,8 +129,10 @@ RULES: tuple[Rule, ...] = (
     UnconditionalSkip(),
     UnknownDependency(),
     UnknownEquation(),
+    UnknownFault(),
     UnknownKey(),
     UnknownObligation(),
+    UnknownSubject(),
     UnsafeTestPath(),
     UnusedEquation(),
     WaiverWithoutObligation(),

@@ -22,6 +22,7 @@ from pv.lint.nodeid import file_of, is_node_id, unsafe_path
 from pv.lint.registry import RULES, rule_named
 from pv.lint.rule import Stage
 from pv.load import load_file
+from pv.process.pytest_options import project_ini
 from pv.report.findings import FindingReport, RuleText, Totals
 from pv.schema.binding import Collection
 from pv.schema.contract import Contract, Discharge
@@ -99,11 +100,12 @@ def check(
     Raises:
         UsageError: a path or a rule does not exist.
         NothingToCheck: there is no contract file.
+        ConfigError: pytest's own settings cannot be read.
         RunError: pytest cannot be started.
         EvidenceError: the evidence store cannot be read.
     """
     ignored = {*_known(ignore), *_known_in_settings(settings)}
-    chosen = discover(root, paths, settings)
+    chosen = [_below(root, path) for path in discover(root, paths, settings)]
     catalog = _catalog(root, settings, chosen)
     names = {_shown(root, path) for path in chosen}
     day = today or datetime.now(UTC).date()
@@ -115,6 +117,7 @@ def check(
         if Stage.BINDING in stages
         else None,
         discharges=_discharges(root, settings, catalog, names, day) if Stage.EVIDENCE in stages else None,
+        search=tuple(project_ini(root).get("pythonpath", ())) if Stage.BINDING in stages else (),
         today=day,
     )
     found = run_rules(context, stages, strict=strict, select=_known(select), ignore=ignored)
@@ -199,6 +202,14 @@ def _sources(catalog: Catalog, findings: Iterable[Finding]) -> dict[str, str]:
         except OSError:
             continue  # the finding is shown without its excerpt
     return texts
+
+
+def _below(root: Path, path: Path) -> Path:
+    """The same file by a path below the root, where a link (such as /tmp on macOS) leads there."""
+    if path.is_relative_to(root):
+        return path
+    resolved = path.resolve()
+    return resolved if resolved.is_relative_to(root) else path
 
 
 def _shown(root: Path, path: Path) -> str:

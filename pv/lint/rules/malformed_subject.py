@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from pv.lint.context import LintContext
+from pv.lint.modules import is_dotted
 from pv.lint.rule import Rule
 from pv.schema.finding import Finding
-
-_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 class MalformedSubject(Rule):
@@ -32,6 +30,7 @@ class MalformedSubject(Rule):
 
     ## References
     - `pv explain STALE`
+    - `pv explain unknown-subject`
     """
 
     name = "malformed-subject"
@@ -40,7 +39,7 @@ class MalformedSubject(Rule):
     def check(self, context: LintContext) -> Iterable[Finding]:
         for loaded, _, index, falsifier in context.falsifiers():
             for position, name in enumerate(falsifier.subjects):
-                if not _DOTTED.fullmatch(name) or name.endswith(".py"):
+                if not is_dotted(name):
                     yield self.at(
                         loaded,
                         ("falsifiers", index, "subjects", position),

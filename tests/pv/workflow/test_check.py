@@ -78,6 +78,14 @@ def test_file_outside_the_project_stands_alone(project, tmp_path_factory):
     assert (rules(report), report.totals.contracts) == ([], 1)
 
 
+def test_project_reached_through_a_link_is_the_project(project, tmp_path_factory):
+    link = tmp_path_factory.mktemp("links") / "project"
+    link.symlink_to(project)
+    (project / "contracts/doubling-v1.yaml").rename(project / "contracts/other-v1.yaml")
+    (finding,) = run(project, str(link / "contracts")).findings
+    assert finding.location.path == "contracts/other-v1.yaml"
+
+
 def test_missing_test_file_is_dangling_and_not_a_collection_error(project):
     (project / "checks/test_double.py").unlink()
     report = run(project, stages=LINT)
