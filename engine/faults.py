@@ -23,18 +23,15 @@ import numpy as np
 import numpy.typing as npt
 
 from engine import chat, generate, kv_cache, llm, quant, sampling, tokenizer
-from engine.errors import GgufError
-from engine.gguf import header, reader
+from engine.gguf import reader
 from engine.gguf.cursor import Cursor
-from engine.gguf.metadata import Entry
 from engine.gguf.tensors import TensorInfo
 from engine.gguf.types import GgmlType, layout
 from engine.models.qwen2 import Qwen2
 from engine.ops.protocol import F32, I64, U8, Ops, Weight
-from engine.quant import q4_k, q6_k, q8_0
+from engine.quant import q4_k, q6_k
 from engine.sampling import Sampling
 from engine.tokenizer import Tokenizer, Vocabulary
-from engine.trace import Tap
 
 Seeded = AbstractContextManager[None]
 Wrong = Callable[..., Any]
@@ -142,17 +139,6 @@ def q6k_scale_unsigned() -> Seeded:
     return _on_weights(q6_k, GgmlType.Q6_K, misread)
 
 
-def q8_0_unsigned() -> Seeded:
-    """A negative int8 quant is read as uint8."""
-
-    def misread(decode: Callable[[U8], F32], raw: U8) -> F32:
-        blocks = np.ascontiguousarray(raw).reshape(-1, 34)
-        scale = blocks[:, :2].copy().view(np.float16).astype(np.float32)
-        return (scale * blocks[:, 2:].astype(np.float32)).reshape(decode(raw).shape)
-
-    return _on_weights(q8_0, GgmlType.Q8_0, misread)
-
-
 # File.
 
 
@@ -183,31 +169,6 @@ def gguf_dims_reversed() -> Seeded:
         return info if info.shape[0] % layout(info.type)[0] else replace(info, shape=info.shape[::-1])
 
     return _on_tensor_infos(change)
-
-
-def gguf_metadata_misread() -> Seeded:
-    """Each array loses its last entry."""
-
-    def wrong(read: Any, cursor: Cursor, count: int) -> dict[str, Entry]:
-        entries: dict[str, Entry] = read(cursor, count)
-        return {
-            key: replace(entry, value=entry.value[:-1]) if isinstance(entry.value, list | np.ndarray) else entry
-            for key, entry in entries.items()
-        }
-
-    return _seeded((header, "read_metadata", wrong))
-
-
-def gguf_size_unchecked() -> Seeded:
-    """Whatever is wrong with the tensor infos is overlooked."""
-
-    def wrong(read: Any, *args: Any) -> Any:
-        try:
-            return read(*args)
-        except GgufError:
-            return {}, []
-
-    return _seeded((reader, "read_tensors", wrong))
 
 
 # Operations.
@@ -372,18 +333,7 @@ def noise(relative: float = 1e-3) -> Seeded:
     return _on_ops("matmul", wrong)
 
 
-def cpu_matmul_drops_tail() -> Seeded:
-    """The fast matmul forgets the last 8 columns, as a loop over whole vectors would."""
-
-    def wrong(matmul: Any, x: F32, weight: Weight) -> Any:
-        short = x.copy()
-        short[:, -8:] = 0
-        return matmul(short, weight)
-
-    return _seeded((importlib.import_module("engine.ops.cpu"), "matmul", wrong))
-
-
-# Cache and traces.
+# Cache.
 
 
 def kv_cache_not_reset() -> Seeded:
@@ -402,40 +352,6 @@ def kv_cache_off_by_one() -> Seeded:
         write(cache, layer, max(start - 1, 0), k, v)
 
     return _seeded((kv_cache.KvCache, "_write", wrong))
-
-
-def tap_runs_another_forward() -> Seeded:
-    """With a tap the products are summed in float64: a second path, nearly equal."""
-
-    def matmul(x: F32, weight: Weight) -> F32:
-        decoded = quant.decode(weight.type, weight.data).astype(np.float64)
-        return (x.astype(np.float64) @ decoded.T).astype(np.float32)
-
-    def wrong(forward: Any, model: Qwen2, *args: Any, tap: Tap | None = None, **kwargs: Any) -> Any:
-        if tap is None:
-            return forward(model, *args, **kwargs)
-        ops, model.ops = model.ops, _Except(model.ops, matmul=matmul)
-        try:
-            return forward(model, *args, tap=tap, **kwargs)
-        finally:
-            model.ops = ops
-
-    return _seeded((Qwen2, "forward", wrong))
-
-
-def tap_shows_stale_arrays() -> Seeded:
-    """A tap sees the arrays of layer 0 in every layer."""
-
-    def wrong(forward: Any, model: Qwen2, *args: Any, tap: Tap | None = None, **kwargs: Any) -> Any:
-        first: dict[str, Any] = {}
-
-        def stale(name: str, layer: int | None, array: Any) -> None:
-            if tap:
-                tap(name, layer, array if layer is None else first.setdefault(name, array))
-
-        return forward(model, *args, tap=stale, **kwargs)
-
-    return _seeded((Qwen2, "forward", wrong))
 
 
 # Sampling and generation.
@@ -476,20 +392,6 @@ def seed_ignored() -> Seeded:
         return generator(replace(params, seed=next(fresh)))
 
     return _seeded((sampling, "generator", wrong))
-
-
-def greedy_takes_second() -> Seeded:
-    """Temperature 0 takes the second largest logit."""
-
-    def wrong(sample: Any, logits: F32, params: Sampling, rng: np.random.Generator) -> int:
-        token = int(sample(logits, params, rng))
-        if not params.greedy:
-            return token
-        others = np.array(logits)
-        others[token] = -np.inf
-        return int(np.argmax(others))
-
-    return _seeded((sampling, "sample", wrong))
 
 
 def eos_ignored() -> Seeded:
@@ -534,15 +436,6 @@ def tokenizer_merges_dropped() -> Seeded:
     return _seeded((tokenizer, "build_bpe", wrong))
 
 
-def tokenizer_byte_alphabet_shifted() -> Seeded:
-    """Bytes above 0x7f are read as their neighbours."""
-
-    def wrong(token_bytes: Any, token: str) -> bytes:
-        return bytes(byte ^ 1 if byte > 0x7F else byte for byte in token_bytes(token))
-
-    return _seeded((tokenizer, "token_bytes", wrong))
-
-
 def special_tokens_as_text() -> Seeded:
     """Control tokens of the template are split into letters."""
 
@@ -580,14 +473,10 @@ def template_drops_system() -> Seeded:
 ALL: tuple[Callable[[], Seeded], ...] = (
     bias_dropped,
     causal_mask_off_by_one,
-    cpu_matmul_drops_tail,
     eos_ignored,
     gguf_dims_reversed,
-    gguf_metadata_misread,
     gguf_reader_wrong_offset,
-    gguf_size_unchecked,
     gqa_wrong_head_mapping,
-    greedy_takes_second,
     kv_cache_not_reset,
     kv_cache_off_by_one,
     min_p_ignored,
@@ -602,7 +491,6 @@ ALL: tuple[Callable[[], Seeded], ...] = (
     q4k_scale_high_bits_lost,
     q6k_high_bits_lost,
     q6k_scale_unsigned,
-    q8_0_unsigned,
     residual_dropped,
     rope_on_q_only,
     rope_position_off_by_one,
@@ -612,12 +500,9 @@ ALL: tuple[Callable[[], Seeded], ...] = (
     special_tokens_as_text,
     swiglu_gate_up_swapped,
     swiglu_no_sigmoid,
-    tap_runs_another_forward,
-    tap_shows_stale_arrays,
     temperature_ignored,
     template_drops_system,
     template_without_generation_prompt,
-    tokenizer_byte_alphabet_shifted,
     tokenizer_merges_dropped,
     top_k_ignored,
     top_p_ignored,

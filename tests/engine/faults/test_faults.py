@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from engine import faults, quant, sampling
-from engine.errors import GgufError
 from engine.gguf.reader import open_gguf
 from engine.gguf.types import GgmlType
 from engine.llm import Llm
@@ -22,7 +21,6 @@ from engine.ops import load_ops
 from engine.ops.protocol import Weight
 from engine.sampling import Sampling
 from engine.tokenizer import Tokenizer
-from engine.trace import Recorder
 from support import tiny_qwen2
 from support.tiny_qwen2 import Shape
 
@@ -94,14 +92,6 @@ def answers_after_eos(path: Path) -> Any:
         return llm.generate("hi", raw=True, max_tokens=8).token_ids
 
 
-def tapped(path: Path) -> Any:
-    """Logits with a tap, and what the tap saw in the last layer."""
-    with Llm.load(path, backend="reference") as llm:
-        recorder = Recorder()
-        result = llm.logits([1, 2, 3], tap=recorder)
-        return [result, recorder.tokens("swiglu", 1)]
-
-
 def candidates(**params: Any) -> Probe:
     values = np.linspace(3, 0, 40, dtype=np.float32)
     return lambda _: [part.tolist() for part in sampling.candidates(values, Sampling(**{"temperature": 0.5, **params}))]
@@ -109,11 +99,6 @@ def candidates(**params: Any) -> Probe:
 
 def drawn(_: Path) -> Any:
     return sampling.generator(Sampling(temperature=1, seed=3)).random(4)
-
-
-def greedy(_: Path) -> Any:
-    params = Sampling()
-    return sampling.sample(normal(9), params, sampling.generator(params))
 
 
 def file_facts(path: Path) -> Any:
@@ -125,25 +110,9 @@ def file_facts(path: Path) -> Any:
         ]
 
 
-def opens_truncated(path: Path) -> bool:
-    cut = path.with_name("cut.gguf")
-    cut.write_bytes(path.read_bytes()[:-100])
-    try:
-        open_gguf(cut).close()
-    except GgufError:
-        return False
-    return True
-
-
 def encoded(path: Path) -> Any:
     with open_gguf(path) as file:
         return Tokenizer.from_gguf(file).encode("<|im_start|>What is 2+2?", special=True)
-
-
-def decoded(path: Path) -> Any:
-    with open_gguf(path) as file:
-        tokenizer = Tokenizer.from_gguf(file)
-    return tokenizer.decode(tokenizer.encode("naïve", special=False))
 
 
 def prompt_ids(path: Path) -> Any:
@@ -173,14 +142,10 @@ ROWS = (normal(2, 8), normal(2, 8) + 1)
 PROBES: dict[str, list[Probe]] = {
     "bias_dropped": [*ops_on_both("add_bias", normal(2, 8), normal(8)), *on_both(logits)],
     "causal_mask_off_by_one": [*ops_on_both("attention", *QKV), *on_both(logits)],
-    "cpu_matmul_drops_tail": [matmul(GgmlType.Q4_K, "cpu"), logits("cpu")],
     "eos_ignored": [answers_after_eos],
     "gguf_dims_reversed": [file_facts],
-    "gguf_metadata_misread": [file_facts],
     "gguf_reader_wrong_offset": [file_facts],
-    "gguf_size_unchecked": [opens_truncated],
     "gqa_wrong_head_mapping": [*ops_on_both("attention", *QKV), *on_both(logits)],
-    "greedy_takes_second": [greedy, answers("reference", "hi")],
     "kv_cache_not_reset": on_both(lambda backend: answers(backend, "one thing", "quite another")),
     "kv_cache_off_by_one": on_both(logits),
     "min_p_ignored": [candidates(min_p=0.5)],
@@ -195,7 +160,6 @@ PROBES: dict[str, list[Probe]] = {
     "q4k_scale_high_bits_lost": [*weights(GgmlType.Q4_K, quant.q4_k), *on_both(logits)],
     "q6k_high_bits_lost": [*weights(GgmlType.Q6_K, quant.q6_k), *on_both(logits)],
     "q6k_scale_unsigned": [*weights(GgmlType.Q6_K, quant.q6_k), *on_both(logits)],
-    "q8_0_unsigned": weights(GgmlType.Q8_0, quant.q8_0),
     "residual_dropped": [*ops_on_both("add", *ROWS), *on_both(logits)],
     "rope_on_q_only": on_both(logits),
     "rope_position_off_by_one": [*rotated(0), *rotated(5), *on_both(logits)],
@@ -205,12 +169,9 @@ PROBES: dict[str, list[Probe]] = {
     "special_tokens_as_text": [encoded, prompt_ids],
     "swiglu_gate_up_swapped": [*ops_on_both("swiglu", *ROWS), *on_both(logits)],
     "swiglu_no_sigmoid": [*ops_on_both("swiglu", *ROWS), *on_both(logits)],
-    "tap_runs_another_forward": [lambda path: tapped(path)[0]],
-    "tap_shows_stale_arrays": [lambda path: tapped(path)[1]],
     "temperature_ignored": [candidates()],
     "template_drops_system": [prompt_ids],
     "template_without_generation_prompt": [prompt_ids, answers("reference", "hi", raw=False)],
-    "tokenizer_byte_alphabet_shifted": [decoded],
     "tokenizer_merges_dropped": [encoded, prompt_ids],
     "top_k_ignored": [candidates(top_k=3)],
     "top_p_ignored": [candidates(top_p=0.5)],
