@@ -14,6 +14,9 @@ from pv.schema.verdict import ChallengeOutcome, Result, Standing
 
 SCHEMA = "pv.discharge/1"
 
+_LARGEST_MARGIN = 10.0
+_LARGEST_INTEGER = 1e15
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -72,13 +75,18 @@ def as_json(rows: Sequence[Row], summary: Summary) -> str:
 def measured(value: Measured) -> str:
     """`max_abs_error 3.1e-07 <= 1e-06 (margin 69 %)`; a unit of `1` is a pure ratio and stays unsaid."""
     unit = "" if value.unit == "1" else f" {value.unit}"
-    shown = f"{value.name} {value.value:.4g}{unit}"
+    shown = f"{value.name} {_number(value.value)}{unit}"
     if value.limit is None or value.margin is None:
         return shown
-    sign = "<=" if value.bound == "at_most" else ">="
-    if value.limit == 0:
-        return f"{shown} {sign} 0"
-    return f"{shown} {sign} {value.limit:.4g} (margin {value.margin:.0%})".replace("%", " %")
+    shown += f" {'<=' if value.bound == 'at_most' else '>='} {_number(value.limit)}"
+    # A share of nothing says nothing, and a score ten times over its floor needs no percentage.
+    if value.limit == 0 or value.margin > _LARGEST_MARGIN:
+        return shown
+    return f"{shown} (margin {100 * value.margin:.0f} %)"
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value.is_integer() and abs(value) < _LARGEST_INTEGER else f"{value:.4g}"
 
 
 def _row_lines(row: Row) -> list[str]:
