@@ -30,6 +30,8 @@ class LintContext:
     """Folders below the root that pytest puts on the import path, besides the root itself."""
     discharges: Mapping[str, Discharge] | None = None
     """Standings recomputed from evidence, by contract id; None where evidence was not looked at."""
+    evidence_problem: str = ""
+    """Why standings could not be recomputed; empty if they could."""
     today: date = field(default_factory=lambda: datetime.now(UTC).date())
 
     @cached_property

@@ -57,6 +57,7 @@ from pv.lint.rules.tolerance_and_exact import ToleranceAndExact
 from pv.lint.rules.too_deep import TooDeep
 from pv.lint.rules.too_large import TooLarge
 from pv.lint.rules.toothless_tolerance import ToothlessTolerance
+from pv.lint.rules.unchecked_discharge import UncheckedDischarge
 from pv.lint.rules.unconditional_skip import UnconditionalSkip
 from pv.lint.rules.unknown_dependency import UnknownDependency
 from pv.lint.rules.unknown_equation import UnknownEquation
@@ -126,6 +127,7 @@ RULES: tuple[Rule, ...] = (
     TooDeep(),
     TooLarge(),
     ToothlessTolerance(),
+    UncheckedDischarge(),
     UnconditionalSkip(),
     UnknownDependency(),
     UnknownEquation(),

@@ -109,6 +109,9 @@ def check(
     catalog = _catalog(root, settings, chosen)
     names = {_shown(root, path) for path in chosen}
     day = today or datetime.now(UTC).date()
+    discharges, evidence_problem = (
+        _discharges(root, settings, catalog, names, day) if Stage.EVIDENCE in stages else (None, "")
+    )
     context = LintContext(
         catalog=catalog,
         settings=settings,
@@ -116,7 +119,8 @@ def check(
         collection=_collection(root, settings, catalog, names, everything=not paths)
         if Stage.BINDING in stages
         else None,
-        discharges=_discharges(root, settings, catalog, names, day) if Stage.EVIDENCE in stages else None,
+        discharges=discharges,
+        evidence_problem=evidence_problem,
         search=tuple(project_ini(root).get("pythonpath", ())) if Stage.BINDING in stages else (),
         today=day,
     )
@@ -147,8 +151,8 @@ def _collection(root: Path, settings: Settings, catalog: Catalog, names: set[str
 
 def _discharges(
     root: Path, settings: Settings, catalog: Catalog, names: set[str], today: date
-) -> Mapping[str, Discharge]:
-    """Standings of the contracts that have a discharge block to compare them with."""
+) -> tuple[Mapping[str, Discharge], str]:
+    """Standings of the contracts that have a discharge block to compare them with, and why there are none."""
     from pv.discharge.block import as_discharge
     from pv.workflow.standings import standings
 
@@ -157,9 +161,13 @@ def _discharges(
         if loaded.path in names and loaded.contract is not None and loaded.contract.discharge is not None:
             stored.append(loaded.contract)
     if not stored:
-        return {}
-    judged = standings(root, settings, stored, today=today)
-    return {item.contract: as_discharge(item) for item in judged.contracts}
+        return {}, ""
+    try:
+        judged = standings(root, settings, stored, today=today)
+    except UsageError as err:
+        # A model that is too large for this machine is no reason to leave everything else unchecked.
+        return {}, str(err)
+    return {item.contract: as_discharge(item) for item in judged.contracts}, ""
 
 
 def _totals(context: LintContext, names: set[str]) -> Totals:

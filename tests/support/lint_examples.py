@@ -3,6 +3,7 @@
 contracts/         contract files
 falsifiers/        tests; where it exists, binding rules look at the example as well
 recomputed.json    standings by contract id; where it exists, evidence rules look at the example as well
+problem.txt        why standings could not be recomputed
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class Example:
             root=self.path,
             collection=self._own(collection) if self.has_tests else None,
             discharges=self._discharges(),
+            evidence_problem=self._problem(),
             today=TODAY,
         )
 
@@ -72,6 +74,10 @@ class Example:
             return None
         stored = json.loads(self._recomputed.read_text(encoding="utf-8"))
         return {name: Discharge.model_validate(value) for name, value in stored.items()}
+
+    def _problem(self) -> str:
+        file = self.path / "problem.txt"
+        return file.read_text(encoding="utf-8").strip() if file.exists() else ""
 
     def _own(self, collection: Collection) -> Collection:
         """The example's part, with node ids and paths as if the example were the root."""

@@ -101,10 +101,24 @@ def test_broken_test_file_is_a_collection_error_with_its_claim_beside_it(project
     assert "nothing_of_this_name" in finding.message
 
 
-def test_edited_block_is_compared_with_the_evidence(project):
+def claim_discharged(project: Path) -> None:
     with (project / "contracts/doubling-v1.yaml").open("a", encoding="utf-8") as file:
         file.write("\ndischarge:\n  standing: DISCHARGED\n  falsifiers:\n")
         file.write("    FALSIFY-DOUBLE-001: {standing: DISCHARGED, have: [cpu], missing: [], evidence: []}\n")
+
+
+def test_without_the_model_blocks_are_said_to_be_unchecked_and_the_rest_is_checked(project):
+    claim_discharged(project)
+    text = (project / "pyproject.toml").read_text(encoding="utf-8")
+    text = text.replace("[tool.pv]\n", '[tool.pv]\nmodel = "models/large.gguf"\n')
+    (project / "pyproject.toml").write_text(text, encoding="utf-8")
+    report = run(project, stages=LINT)
+    assert (rules(report), report.totals.bound, report.has_errors) == (["unchecked-discharge"], 1, False)
+    assert "models/large.gguf" in report.findings[0].message
+
+
+def test_edited_block_is_compared_with_the_evidence(project):
+    claim_discharged(project)
     assert rules(run(project, stages=LINT)) == ["edited-discharge", "edited-discharge"]
     assert rules(run(project, stages=VALIDATE)) == []
 
