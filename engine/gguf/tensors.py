@@ -7,7 +7,7 @@
     offset   u64                        from the start of the data section, a multiple of the alignment
 
 The data section starts at the next multiple of the alignment after the infos; each tensor starts where the one
-before it ends, rounded up to the alignment.
+before it ends, rounded up to the alignment. ggml's reader takes no other order, so neither does this one.
 
 Codes: T*. All sizes are Python integers: no product or sum wraps.
 Source: the GGUF specification in ggml's docs/gguf.md.
@@ -222,6 +222,14 @@ def _lay_out(cursor: Cursor, infos: list[_Info], alignment: int) -> tuple[dict[s
                 "T20",
                 info.offset_at,
                 f"offset of tensor {shown} is {info.relative}; unaligned, must divide by {alignment}",
+            )
+        if before is not None and info.relative + info.size_bytes <= before.relative:
+            raise cursor.error(
+                "T25",
+                info.offset_at,
+                f"offset of tensor {shown} is {info.relative}; out of order, it must be at or behind byte {end}, "
+                f"where {quote(before.name)} ends",
+                "write the tensors in the order of their infos",
             )
         if before is not None and info.relative < end:
             overlaps_exactly = info.relative == before.relative

@@ -63,7 +63,13 @@ REMOVED_TYPES: Mapping[int, str] = MappingProxyType(
 )
 """Ids that GGUF once gave out and will not give out again."""
 
-RUNNABLE_TYPES = frozenset({GgmlType.F32, GgmlType.F16, GgmlType.BF16, GgmlType.Q8_0, GgmlType.Q4_K, GgmlType.Q6_K})
+RUNNABLE_TYPES = frozenset(
+    {
+        *(GgmlType.F32, GgmlType.F16, GgmlType.BF16, GgmlType.Q8_0),
+        *(GgmlType.Q4_0, GgmlType.Q4_1, GgmlType.Q5_0, GgmlType.Q5_1),
+        *(GgmlType.Q2_K, GgmlType.Q3_K, GgmlType.Q4_K, GgmlType.Q5_K, GgmlType.Q6_K),
+    }
+)
 """Types for which `engine.quant` has a codec; a test holds the two tables equal."""
 
 _LAYOUTS: Mapping[GgmlType, tuple[int, int]] = MappingProxyType(

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy.typing as npt
 
 from engine.errors import QuantError
 from engine.gguf.types import GgmlType
-from engine.quant import bf16, f16, f32, q4_k, q6_k, q8_0
+from engine.quant import bf16, f16, f32, q2_k, q3_k, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0
 from engine.quant.blocks import Bytes, Floats
 
 
@@ -22,8 +22,14 @@ class Codec(Protocol):
 
     BLOCK_SIZE: int
     TYPE_SIZE: int
+    SCALES: tuple[int, ...]
+    """Bytes of a block at which its float16 scales and minimums start; none where weights are plain numbers."""
 
     def decode(self, raw: npt.NDArray[Any]) -> Floats: ...
+
+
+class Encoder(Protocol):
+    """What the module of a type that we also write offers besides."""
 
     def encode(self, weights: npt.NDArray[Any]) -> Bytes: ...
 
@@ -35,13 +41,23 @@ CODECS: Mapping[GgmlType, Codec] = MappingProxyType(
         GgmlType.F16: f16,
         GgmlType.BF16: bf16,
         GgmlType.Q8_0: q8_0,
+        GgmlType.Q5_1: q5_1,
+        GgmlType.Q5_0: q5_0,
+        GgmlType.Q4_1: q4_1,
+        GgmlType.Q4_0: q4_0,
+        GgmlType.Q2_K: q2_k,
+        GgmlType.Q3_K: q3_k,
         GgmlType.Q4_K: q4_k,
+        GgmlType.Q5_K: q5_k,
         GgmlType.Q6_K: q6_k,
     }
 )
 
 SUPPORTED: tuple[GgmlType, ...] = tuple(CODECS)
 """Types with a codec, in the order that messages list them."""
+
+ENCODABLE: tuple[GgmlType, ...] = tuple(type_ for type_, module in CODECS.items() if hasattr(module, "encode"))
+"""Those of them that this engine also writes."""
 
 
 def codec(type_: GgmlType) -> Codec:
@@ -70,6 +86,11 @@ def encode(type_: GgmlType, weights: npt.NDArray[Any]) -> Bytes:
     """Weights (..., cols) float32 -> packed rows (..., row_bytes) uint8.
 
     Raises:
-        QuantError: no codec for the type, a row is not a whole number of blocks, or a weight is not finite.
+        QuantError: no codec for the type or one that only reads, a row is not a whole number of blocks, or a weight
+            is not finite.
     """
-    return codec(type_).encode(weights)
+    module = codec(type_)
+    if type_ not in ENCODABLE:
+        have = ", ".join(known.name for known in ENCODABLE)
+        raise QuantError(f"type {type_.name} is read but not written by this engine; written are {have}")
+    return cast("Encoder", module).encode(weights)

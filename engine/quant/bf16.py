@@ -11,6 +11,7 @@ from engine.quant.blocks import Bytes, Floats, split_packed, split_weights
 
 BLOCK_SIZE = 1
 TYPE_SIZE = 2
+SCALES: tuple[int, ...] = ()
 
 
 def decode(raw: npt.NDArray[Any]) -> Floats:

@@ -78,3 +78,34 @@ def tame(x: Floats, name: str, reach: int) -> Floats:
     """
     check_scale(np.abs(x).max(initial=0.0, keepdims=True) / np.float32(reach), name)
     return np.where(np.abs(x) < np.float32(2.0**-26), np.float32(0), x)
+
+
+def halves(blocks: Bytes, offset: int) -> Floats:
+    """The float16 field at byte `offset` of each block, widened: (blocks, 1) float32."""
+    return blocks[:, offset : offset + 2].copy().view("<f2").astype(np.float32)
+
+
+def nibbles(packed: Bytes) -> Bytes:
+    """Low nibbles of each row of bytes, then its high ones: (..., n) -> (..., 2, n)."""
+    return packed[..., np.newaxis, :] >> np.array([[0], [4]], np.uint8) & np.uint8(15)
+
+
+def fifth_bits(packed: Bytes) -> Bytes:
+    """Bit i of a little-endian uint32, as 16 or 0: (blocks, 4) -> (blocks, 32)."""
+    return np.unpackbits(packed, axis=1, bitorder="little") << np.uint8(4)
+
+
+def pairs_of_bits(packed: Bytes) -> Bytes:
+    """2-bit quants as the K types keep them, 128 in 32 bytes: (blocks, 64) -> (blocks, 2, 4, 32)."""
+    shifts = np.array([[0], [2], [4], [6]], np.uint8)
+    return packed.reshape(-1, 2, 1, 32) >> shifts & np.uint8(3)
+
+
+def bit_planes(packed: Bytes) -> Bytes:
+    """Bit j of each byte, plane by plane: (blocks, 32) -> (blocks, 8, 32)."""
+    return packed[:, np.newaxis] >> np.arange(8, dtype=np.uint8)[:, np.newaxis] & np.uint8(1)
+
+
+def rejoin(weights: Floats, raw: npt.NDArray[Any], block_size: int, type_size: int) -> Floats:
+    """Blocks of weights as rows: the leading axes of the packed rows they came from."""
+    return weights.reshape(*raw.shape[:-1], raw.shape[-1] // type_size * block_size)

@@ -11,6 +11,7 @@ from engine.quant.blocks import Bytes, Floats, split_packed
 
 BLOCK_SIZE = 1
 TYPE_SIZE = 4
+SCALES: tuple[int, ...] = ()
 
 
 def decode(raw: npt.NDArray[Any]) -> Floats:

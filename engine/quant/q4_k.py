@@ -31,6 +31,7 @@ from engine.quant.q4_k_search import search
 
 BLOCK_SIZE = 256
 TYPE_SIZE = 144
+SCALES: tuple[int, ...] = (0, 2)
 
 
 def unpack_scales(packed: Bytes) -> tuple[Bytes, Bytes]:

@@ -27,6 +27,7 @@ from engine.quant.blocks import Bytes, Floats, check_scale, split_packed, split_
 
 BLOCK_SIZE = 256
 TYPE_SIZE = 210
+SCALES: tuple[int, ...] = (208,)
 
 # The extreme weight of a sub-block becomes one of these quants; beyond -32 or 31 it is clipped.
 _STEPS = np.concatenate([-np.arange(30.0, 33.6, 0.25), np.arange(29.0, 32.6, 0.25)])

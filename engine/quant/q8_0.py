@@ -20,6 +20,7 @@ from engine.quant.blocks import Bytes, Floats, check_scale, split_packed, split_
 
 BLOCK_SIZE = 32
 TYPE_SIZE = 34
+SCALES: tuple[int, ...] = (0,)
 
 
 def decode(raw: npt.NDArray[Any]) -> Floats:

@@ -129,6 +129,11 @@ def shift_later_tensors(builder: Builder) -> bytes:
     return builder.build()
 
 
+def swapped(builder: Builder) -> None:
+    """The first two tensors without overlap or gap, the second before the first."""
+    builder.infos[0].offset, builder.infos[1].offset = 288, 0
+
+
 def ends_in_scalar(builder: Builder) -> bytes:
     raw = builder.build()
     return raw[: builder.at["kv 3 value"] + 2]
@@ -259,7 +264,7 @@ CASES = [
         for number, name in ((4, "Q4_2"), (5, "Q4_3"), (31, "Q4_0_4_4"), (33, "Q4_0_8_8"), (36, "IQ4_NL_4_4"))
     ),
     Case("T18-iq", tensor(1, type=16), "T18", "tensor 1 type", "IQ2_XXS; GGUF knows it, this engine does not run it"),
-    Case("T18-mxfp4", tensor(1, type=39), "T18", "tensor 1 type", "supported are BF16, F16, F32, Q4_K, Q6_K, Q8_0"),
+    Case("T18-mxfp4", tensor(1, type=39), "T18", "tensor 1 type", "supported are BF16, F16, F32, Q2_K, Q3_K, Q4_0,"),
     Case("T19", grow(1, [100, 2]), "T19", "tensor 1 dims", "is 100; Q4_K needs a multiple of 256"),
     Case("T20", tensor(1, offset=129), "T20", "tensor 1 offset", "unaligned"),
     Case("T21", tensor(1, offset=2**64 - 32), "T22", "tensor 1 offset", "past the end of the 448 bytes of data"),
@@ -267,7 +272,8 @@ CASES = [
     Case("T23", cut(-13), "T23", "tensor 2 offset", "1 bytes short; likely an incomplete download"),
     Case("T24", tensor(2, offset=128), "T24", "tensor 2 offset", "overlaps or precedes 'blk.0.attn_q.weight'"),
     Case("T25-overlap", tensor(2, offset=384), "T25", "tensor 2 offset", "overlaps or precedes"),
-    Case("T25-order", tensor(1, offset=0), "T24", "tensor 1 offset", "overlaps or precedes"),
+    Case("T25-order", swapped, "T25", "tensor 1 offset", "out of order, it must be at or behind byte 416"),
+    Case("T24-first", tensor(1, offset=0), "T24", "tensor 1 offset", "overlaps or precedes"),
 ]
 
 

@@ -15,14 +15,27 @@ TYPES = sorted(RUNNABLE_TYPES)
 HALVES = np.array([0x0000, 0x8000, 0x0001, 0x8001, 0x03FF, 0x0400, 0x3C00, 0xBC00, 0x7BFF, 0xFBFF], np.uint16)
 """Zeros, subnormals, the least normal, one, and the largest float16, with both signs."""
 
+FLOAT16_FIELDS = {
+    GgmlType.Q4_0: (0,),
+    GgmlType.Q4_1: (0, 2),
+    GgmlType.Q5_0: (0,),
+    GgmlType.Q5_1: (0, 2),
+    GgmlType.Q8_0: (0,),
+    GgmlType.Q2_K: (80, 82),
+    GgmlType.Q3_K: (108,),
+    GgmlType.Q4_K: (0, 2),
+    GgmlType.Q5_K: (0, 2),
+    GgmlType.Q6_K: (208,),
+}
+"""Where ggml-common.h puts the float16 scales and minimums of a block."""
+
 
 def random_rows(type_: GgmlType, rows: int, blocks: int, seed: int = SEED) -> np.ndarray:
     """Random bytes with finite float16 fields, one in eight of them from `HALVES`."""
     rng = np.random.default_rng(seed)
     _, type_size = layout(type_)
     raw = rng.integers(0, 256, (rows * blocks, type_size), dtype=np.uint8)
-    fields = {GgmlType.Q4_K: (0, 2), GgmlType.Q6_K: (208,), GgmlType.Q8_0: (0,)}.get(type_, ())
-    for start in fields:
+    for start in FLOAT16_FIELDS.get(type_, ()):
         halves = rng.integers(0, 1 << 16, len(raw), dtype=np.uint16)
         halves[(halves & 0x7C00) == 0x7C00] &= 0xBFFF  # infinite and NaN become finite
         extreme = rng.random(len(raw)) < 0.125
@@ -111,6 +124,63 @@ def test_codecs_are_the_runnable_types_with_the_layouts_of_the_container() -> No
     assert set(quant.CODECS) == RUNNABLE_TYPES
     for type_, codec in quant.CODECS.items():
         assert layout(type_) == (codec.BLOCK_SIZE, codec.TYPE_SIZE)
+        assert FLOAT16_FIELDS.get(type_, ()) == codec.SCALES
+
+
+def extreme_rows(type_: GgmlType) -> np.ndarray:
+    """Blocks whose bytes are all zero, all one, or one bit apart from it, under scales of 1 and -65504."""
+    _, type_size = layout(type_)
+    fills = [0x00, 0xFF, 0x0F, 0xF0, 0x55, 0xAA, 0x80, 0x7F, 0x01]
+    raw = np.repeat(np.array(fills, np.uint8)[:, None], type_size, axis=1)
+    raw = np.concatenate([raw, raw])
+    for start in FLOAT16_FIELDS.get(type_, ()):
+        raw[: len(fills), start : start + 2] = np.array([1.0], "<f2").view(np.uint8)
+        raw[len(fills) :, start : start + 2] = np.array([-65504.0], "<f2").view(np.uint8)
+    return raw
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered", "ignore:invalid value encountered")
+@pytest.mark.parametrize("type_", TYPES, ids=lambda t: t.name.lower())
+def test_extreme_blocks_decode_as_by_the_gguf_package(type_: GgmlType) -> None:
+    raw = extreme_rows(type_)
+    theirs = gguf.dequantize(raw, gguf.GGMLQuantizationType(int(type_)))
+    np.testing.assert_array_equal(bits(quant.decode(type_, raw)), bits(theirs))
+
+
+@pytest.mark.parametrize(
+    ("type_", "byte", "bit", "index", "value"),
+    [
+        (GgmlType.Q5_0, 2, 0, 0, 16),
+        (GgmlType.Q5_0, 5, 7, 31, 16),
+        (GgmlType.Q5_1, 6, 3, 19, 16),
+        (GgmlType.Q5_K, 16 + 5, 7, 7 * 32 + 5, 16),
+        (GgmlType.Q3_K, 9, 6, 128 + 2 * 32 + 9, 4),
+        (GgmlType.Q2_K, 16 + 32 + 3, 5, 128 + 2 * 32 + 3, 2),
+    ],
+    ids=lambda value: value.name.lower() if isinstance(value, GgmlType) else str(value),
+)
+def test_one_high_bit_moves_one_weight(type_: GgmlType, byte: int, bit: int, index: int, value: int) -> None:
+    """The bit's byte, weight and value are read off the layouts of ggml-common.h by hand."""
+    raw = np.zeros(layout(type_)[1], np.uint8)
+    raw[FLOAT16_FIELDS[type_][0] :][:2] = np.array([1.0], "<f2").view(np.uint8)
+    if type_ is GgmlType.Q2_K:
+        raw[:16] = 1  # scale 1, minimum 0
+    elif type_ is GgmlType.Q3_K:
+        raw[96:108] = [0x11] * 8 + [0xAA] * 4  # scale 33, less 32
+    elif type_ is GgmlType.Q5_K:
+        raw[4:16] = [1] * 4 + [0] * 4 + [1] * 4  # scale 1, minimum 0
+    before = quant.decode(type_, raw)
+    raw[byte] ^= 1 << bit
+    moved = quant.decode(type_, raw) - before
+    assert np.flatnonzero(moved).tolist() == [index]
+    assert moved[index] == value
+
+
+@pytest.mark.parametrize("type_", sorted(set(TYPES) - set(quant.ENCODABLE)), ids=lambda t: t.name.lower())
+def test_types_that_are_only_read_say_so(type_: GgmlType) -> None:
+    says = f"^type {type_.name} is read but not written by this engine; written are F32, .*Q6_K$"
+    with pytest.raises(QuantError, match=says):
+        quant.encode(type_, np.zeros(256, np.float32))
 
 
 def test_layouts_equal_those_of_the_gguf_package() -> None:
