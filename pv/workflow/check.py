@@ -213,7 +213,7 @@ def _sources(catalog: Catalog, findings: Iterable[Finding]) -> dict[str, str]:
 
 
 def _below(root: Path, path: Path) -> Path:
-    """The same file by a path below the root, where a link (such as /tmp on macOS) leads there."""
+    """The same file by a path below the root, where a link leads there."""
     if path.is_relative_to(root):
         return path
     resolved = path.resolve()
