@@ -61,7 +61,7 @@ def test_the_record_names_the_backend_that_ran(pv: Recorder, monkeypatch: pytest
     for backend in engines.BACKENDS:
         calls.update(dict.fromkeys(calls, 0))
         with Llm.load(pv.model, backend=backend) as llm:
-            answer = prompts.ask(llm, prompts.QUESTIONS[0], max_tokens=2)
+            answer = prompts.ask(llm, prompts.QUESTIONS[0], max_tokens=1)
         own += min(1, calls.pop(backend))
         foreign += sum(calls.values())
         misnamed += int((answer.record["backend"], answer.record["backend_asked"]) != (backend, backend))

@@ -35,7 +35,7 @@ def test_different_prompts_get_different_answers_at_full_length(pv: Recorder) ->
 def test_every_token_of_the_prompt_reaches_the_last_logits(pv: Recorder) -> None:
     """Refuted by a prompt token whose replacement leaves all logits of the last position as they were.
 
-    Seen failing under prompt_ignored, which replaces the prompt before it is run.
+    Seen failing under attention_sees_itself_only.
     """
     with Llm.load(pv.model) as llm:
         engines.ran_on(pv, llm.ops)

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 from unittest import mock
@@ -28,8 +29,7 @@ def for_child() -> dict[str, str]:
 @contextmanager
 def gguf_size_unchecked() -> Iterator[None]:
     """Tensor infos are believed: the file is taken to be a pebibyte long."""
-    from engine.gguf import reader
-
+    reader: Any = import_module("engine.gguf.reader")
     original = reader.read_tensors
 
     def believing(cursor: Any, *arguments: Any) -> Any:
@@ -99,6 +99,22 @@ def cpu_matmul_drops_tail() -> Iterator[None]:
         return original(kept, weight)
 
     with mock.patch.object(cpu, "matmul", shortened):
+        yield
+
+
+@contextmanager
+def attention_sees_itself_only() -> Iterator[None]:
+    """Every token attends to its own slot alone."""
+    from engine.ops import cpu
+
+    original = cpu.attention
+
+    def alone(q: Any, k: Any, v: Any, positions: Any) -> Any:
+        first = np.zeros(1, np.int64)
+        rows = [original(q[t : t + 1], k[p : p + 1], v[p : p + 1], first) for t, p in enumerate(positions)]
+        return np.concatenate(rows)
+
+    with mock.patch.object(cpu, "attention", alone):
         yield
 
 

@@ -50,7 +50,7 @@ def test_tensors_equal_those_of_a_second_parser(pv: Recorder) -> None:
 def test_metadata_equals_that_of_a_second_parser(pv: Recorder) -> None:
     """Refuted by a metadata key that is missing, invented, out of order or of another value.
 
-    Seen failing under gguf_metadata_misread, which loses the last entry of each array.
+    Seen failing under gguf_arrays_lose_their_last.
     """
     wrong, compared = 0, 0
     for path in (golden.path("vocabulary.gguf"), pv.model):
@@ -90,7 +90,7 @@ def test_every_cut_of_a_file_is_refused(pv: Recorder, tmp_path: Path) -> None:
 def test_counts_beyond_the_file_are_refused(pv: Recorder, tmp_path: Path) -> None:
     """Refuted by a count, length or dimension of 2^63 or 2^64 - 1 that is believed, or that ends in another error.
 
-    Each 8-byte field that the second parser read is replaced in turn. Seen failing under gguf_size_unchecked.
+    Each 8-byte field that the second parser read is replaced in turn. Seen failing under gguf_counts_cut_to_32_bits.
     """
     source = golden.path("tied.gguf")
     whole = source.read_bytes()

@@ -55,7 +55,7 @@ def test_ids_of_the_model_equal_plain_byte_pairs(pv: Recorder) -> None:
 def test_decoding_gives_the_text_back(pv: Recorder) -> None:
     """Refuted by a text that does not come back in its normal form C, whole or pushed through the stream id by id.
 
-    Seen failing under tokenizer_byte_alphabet_shifted, which reads bytes above 0x7f as their neighbours.
+    Seen failing under byte_alphabet_shifted, which reads bytes from 0x80 on as their neighbours.
     """
     with reader.open_gguf(pv.model) as file:
         tokenizer = Tokenizer.from_gguf(file)
