@@ -24,7 +24,7 @@ class Format(StrEnum):
 def command(
     selectors: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SELECTORS]...", help="Contract ids, falsifier ids, globs or files; all by default."),
+        typer.Argument(metavar="SELECTORS", help="Contract ids, falsifier ids, globs or files; all by default."),
     ] = None,
     target: Annotated[
         list[str] | None,

@@ -19,7 +19,7 @@ class Format(StrEnum):
 def command(
     selectors: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SELECTORS]...", help="Contract ids, falsifier ids, globs or files; all by default."),
+        typer.Argument(metavar="SELECTORS", help="Contract ids, falsifier ids, globs or files; all by default."),
     ] = None,
     output_format: Annotated[Format, typer.Option("--output-format", help="How to print.")] = Format.FULL,
 ) -> None:
@@ -38,7 +38,7 @@ def command(
     root, settings = load_settings(Path.cwd())
     contracts = [contract for _, contract in contracts_of(select(readable_catalog(root, settings), selectors or []))]
     found = standings(root, settings, contracts, today=datetime.now(UTC).date())
-    for problem in found.unreadable:
+    for problem in (*found.unreadable, *found.notes):
         print(f"pv: {problem}", file=sys.stderr)
     if output_format is Format.JSON:
         print(report.as_json(found.contracts, records=found.records))

@@ -14,7 +14,7 @@ from pv.cli.options import FindingFormat
 def command(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATHS]...", help="Contract files or folders; the project's by default."),
+        typer.Argument(metavar="PATHS", help="Contract files or folders; the project's by default."),
     ] = None,
     output_format: Annotated[FindingFormat, typer.Option("--output-format", help="How to print.")] = FindingFormat.FULL,
 ) -> None:
