@@ -89,6 +89,7 @@ class Llm:
             now=now,
         )
         self.kv_cache = self.model.new_cache()
+        self._started = False
 
     @classmethod
     def load(cls, path: str | PathLike[str] | None = None, *, backend: str = "cpu", now: datetime | None = None) -> Llm:
@@ -172,6 +173,7 @@ class Llm:
         params = (sampling or Sampling()).seeded()
         prompt_ids = self.prompt_ids(prompt, raw=raw)
         self.file.check_unchanged()
+        self._start(prompt_ids)
         timings = Timings()
         stream = self.tokenizer.stream()
         token_ids: list[int] = []
@@ -205,6 +207,12 @@ class Llm:
             timings=timings,
             record={**self.run_facts(), "sampling": asdict(params)},
         )
+
+    def _start(self, prompt_ids: Sequence[int]) -> None:
+        """Run one token aside, once: compiled kernels take 0.3 s to come from disk, which is not the prompt's speed."""
+        if not self._started and prompt_ids:
+            self.model.forward(prompt_ids[:1], self.model.new_cache(1), last_only=True)
+            self._started = True
 
     def logits(self, token_ids: Sequence[int], *, tap: Tap | None = None) -> F32:
         """Logits (T, V) at every position of one text, from a cache of its own.
