@@ -27,6 +27,7 @@ def write_atomically(path: Path, data: bytes, *, exclusive: bool = False) -> Non
     if exclusive and path.exists():
         return
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    renamed = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
@@ -37,9 +38,10 @@ def write_atomically(path: Path, data: bytes, *, exclusive: bool = False) -> Non
         finally:
             os.close(descriptor)
         temporary.replace(path)
+        renamed = True
         sync_folder(path.parent)
     except OSError as err:
-        raise EvidenceError(f"{path}: cannot be written: {err.strerror or err}; nothing was changed") from err
+        raise EvidenceError(f"{path}: cannot be written: {err.strerror or err}; {_what_stands(renamed)}") from err
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -73,6 +75,23 @@ def append_line(path: Path, line: bytes) -> None:
         raise EvidenceError(f"{path}: cannot be appended to: {err.strerror or err}; nothing was recorded") from err
 
 
+def cut_tail(path: Path, size_bytes: int) -> None:
+    """Take the last `size_bytes` off; the caller holds the lock.
+
+    Raises:
+        EvidenceError: the file cannot be changed.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.ftruncate(descriptor, os.lseek(descriptor, 0, os.SEEK_END) - size_bytes)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as err:
+        raise EvidenceError(f"{path}: half a line cannot be cut off: {err.strerror or err}") from err
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive advisory lock on `path`; the kernel releases it when the process dies.
@@ -86,7 +105,10 @@ def locked(path: Path) -> Iterator[None]:
     except OSError as err:
         raise EvidenceError(f"{path}: cannot be locked: {err.strerror or err}; is the folder writable?") from err
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as err:
+            raise EvidenceError(f"{path}: cannot be locked: {err.strerror or err}") from err
         yield
     finally:
         os.close(descriptor)
@@ -98,6 +120,10 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _what_stands(renamed: bool) -> str:
+    return "the new file may be gone after a power cut" if renamed else "nothing was changed"
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -1,17 +1,31 @@
 """Standing: a pure function of proofs; nothing here reads a file, a clock or a stored status.
 
-    DISCHARGED  every required target: newest fresh proof is PASS on that very target, it has measured values,
-                at least one challenge is declared, and all of them were caught
+    DISCHARGED  every required target: newest fresh proof is PASS on that very target, no fresh attempt there failed,
+                it has measured values, at least one challenge is declared, and all of them were caught
     PARTIAL     something fresh passed on a required or weaker target, nothing was refuted, something is missing
     FALSIFIED   a fresh FAIL on a required target; it beats everything else
     STALE       there is evidence, but an input changed since
     OPEN        nothing fresh that passed
+
+All attempts count, not the last one: a run that is repeated until it is green proves that it is not always green.
+Beside a fresh PASS, another fresh proof for the same target makes the target FLAKY, which supports nothing until an
+input changes (a time limit is an input), if it is
+
+    TIMEOUT, CRASH, FLAKY             always
+    ERROR                             if a test had begun and the same components were involved: a missing library,
+                                      or a model that was not given, is mended without an input changing
+    SKIPPED, NOT_RUN, WRONG_TARGET    never: nothing was attempted
+
+and, for an accelerator, if it says that it ran there or its host has passed there: a machine without the device
+cannot take the proof of one that has it away. A seeded fault that survived one attempt was not caught.
+Without a failed attempt the newest proof decides, so that a test that is skipped today does not live on its past.
 
 An obligation is as good as its weakest falsifier, a contract as its weakest obligation.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -40,6 +54,14 @@ class Proof:
     """UTC, RFC 3339: proofs are ordered by it."""
     evidence: str
     """Digest of the record."""
+    host: str = ""
+    """Tag of the machine."""
+    ran: bool = True
+    """Whether the test said where it ran."""
+    began: bool = True
+    """Whether any of its tests began."""
+    components: frozenset[str] = frozenset()
+    """What it depends on: contract, test, code, and model if the test asked for it."""
     stale: tuple[str, ...] = ()
     """Components that changed since; empty means fresh."""
     values: int = 0
@@ -70,14 +92,17 @@ def falsifier_standing(falsifier: Falsifier, proofs: Sequence[Proof]) -> Falsifi
     have: dict[str, str] = {}
     missing: list[str] = []
     for required in falsifier.targets:
-        newest = _newest(fresh, required, serves)
-        if newest is not None and newest.result is Result.PASS:
+        attempts = [proof for proof in fresh if serves(proof.target, required)]
+        flaky = _flakiness(attempts)
+        newest = attempts[-1] if attempts else None
+        if newest is not None and newest.result is Result.PASS and not flaky:
             have[newest.target] = newest.evidence
-            missing.extend(_gaps(falsifier, newest))
+            missing.extend(_gaps(falsifier, newest, attempts))
             continue
-        missing.append(_why_missing(required, newest, ordered))
+        missing.append(f"{required}: {flaky}" if flaky else _why_missing(required, newest, ordered))
         substitute = _newest(fresh, required, is_weaker)
-        if substitute is not None and substitute.result is Result.PASS:
+        beside = [proof for proof in fresh if substitute is not None and proof.target == substitute.target]
+        if substitute is not None and substitute.result is Result.PASS and not _flakiness(beside):
             have[substitute.target] = substitute.evidence
 
     evidence = tuple(dict.fromkeys(have.values()))
@@ -128,7 +153,25 @@ def _newest(proofs: Sequence[Proof], required: str, matches: Callable[[str, str]
     return next((proof for proof in reversed(proofs) if matches(proof.target, required)), None)
 
 
-def _gaps(falsifier: Falsifier, proof: Proof) -> list[str]:
+def _flakiness(attempts: Sequence[Proof]) -> str:
+    """Why the fresh attempts on one target contradict each other; empty if they do not."""
+    passed = [proof for proof in attempts if proof.result is Result.PASS]
+    failed = [proof for proof in attempts if _is_failed_attempt(proof, passed)]
+    if not passed or not failed:
+        return ""
+    counts = Counter(proof.result.value for proof in (*passed, *failed))
+    said = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return f"FLAKY: {len(passed) + len(failed)} attempts with the same inputs: {said}"
+
+
+def _is_failed_attempt(proof: Proof, passed: Sequence[Proof]) -> bool:
+    there = [other for other in passed if proof.target == "cpu" or proof.ran or other.host == proof.host]
+    if proof.result is Result.ERROR:
+        return proof.began and any(other.components == proof.components for other in there)
+    return proof.result in (Result.TIMEOUT, Result.CRASH, Result.FLAKY) and bool(there)
+
+
+def _gaps(falsifier: Falsifier, proof: Proof, attempts: Sequence[Proof]) -> list[str]:
     """What a PASS still lacks."""
     gaps = []
     if proof.values == 0:
@@ -137,9 +180,12 @@ def _gaps(falsifier: Falsifier, proof: Proof) -> list[str]:
         gaps.append(f"{proof.target}: no challenge is declared, so nothing shows that it can fail")
     for challenge in falsifier.challenges:
         outcome = proof.challenges.get(challenge.fault)
+        survived = sum(other.challenges.get(challenge.fault) is ChallengeOutcome.SURVIVED for other in attempts)
         if outcome is not ChallengeOutcome.CAUGHT:
             said = "was not tried" if outcome is None else outcome.value
             gaps.append(f"{proof.target}: challenge {challenge.fault} {said}")
+        elif survived:
+            gaps.append(f"{proof.target}: challenge {challenge.fault} SURVIVED {survived} of {len(attempts)} attempts")
     return gaps
 
 

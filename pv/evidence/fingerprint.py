@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pv.errors import EvidenceError
 from pv.evidence.imports import ImportClosure
-from pv.evidence.store import canonical
+from pv.evidence.strict import canonical
 from pv.schema.contract import Contract, Falsifier
 
 COMPONENTS = ("contract", "test", "code", "model")

@@ -81,6 +81,7 @@ def statement(
             result=outcome.result,
             reason=outcome.reason,
             tests=outcome.job.nodeids,
+            tests_begun=outcome.tests_begun,
             tests_passed=outcome.tests_passed,
             values=tuple(
                 Value(

@@ -9,20 +9,27 @@ evidence/.lock                                  held while a run's records and l
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from pydantic import ValidationError
 
 from pv.atomic import locked, write_atomically
 from pv.errors import EvidenceError
-from pv.schema.evidence import Statement
+from pv.evidence.strict import canonical, strict_json
+from pv.schema.evidence import PREDICATE_TYPE, Statement
 
-_RECORD_LIMIT_BYTES = 1 << 20
+__all__ = ["OtherVersion", "Store", "Stored", "canonical"]
+
+RECORD_LIMIT_BYTES: Final = 1 << 20
+_FAMILY: Final = PREDICATE_TYPE.rpartition(":")[0] + ":"
+
+
+class OtherVersion(EvidenceError):  # noqa: N818 - a fact about the record, not about its bytes
+    """A record of another version of pv: intact, but what it says cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +39,11 @@ class Stored:
     statement: Statement
 
 
-def canonical(value: Any) -> bytes:
-    """JSON with sorted keys, no spaces, UTF-8, one line; NaN and infinities are refused."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8") + b"\n"
-
-
 class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.records = folder / "records"
+        self.attachments = folder / "attachments"
 
     def lock(self) -> AbstractContextManager[None]:
         return locked(self.folder / ".lock")
@@ -58,7 +60,7 @@ class Store:
         return f"sha256:{digest}"
 
     def attach(self, sha256: str, data: bytes) -> None:
-        write_atomically(self.folder / "attachments" / sha256, data, exclusive=True)
+        write_atomically(self.attachments / sha256, data, exclusive=True)
 
     def read(self, digest: str) -> Statement:
         """The record with this digest, checked against its name.
@@ -66,8 +68,18 @@ class Store:
         Raises:
             EvidenceError: missing, changed, or not a record of this version.
         """
-        path = self.records / f"{digest.removeprefix('sha256:')}.json"
-        return self.parse(path).statement
+        return self.parse(self.path_of(digest)).statement
+
+    def path_of(self, digest: str) -> Path:
+        return self.records / f"{digest.removeprefix('sha256:')}.json"
+
+    def hosts(self) -> list[str]:
+        """Tags of the machines that have a ledger here."""
+        return sorted(path.stem for path in (self.folder / "ledger").glob("*.jsonl"))
+
+    def paths(self) -> list[Path]:
+        """Files of all records, in the order of their digests."""
+        return sorted(self.records.glob("*.json"))
 
     def __iter__(self) -> Iterator[Stored]:
         """Every record, in the order of its digest.
@@ -75,42 +87,38 @@ class Store:
         Raises:
             EvidenceError: a file is not what its name says.
         """
-        if not self.records.is_dir():
-            return
-        for path in sorted(self.records.glob("*.json")):
-            yield self.parse(path)
+        return map(self.parse, self.paths())
 
     def parse(self, path: Path) -> Stored:
+        """The record in one file.
+
+        Raises:
+            OtherVersion: it is a record, but of another version.
+            EvidenceError: it is not what its name says.
+        """
         name = f"{self.folder.name}/records/{path.name}"
         try:
-            if path.stat().st_size > _RECORD_LIMIT_BYTES:
-                raise EvidenceError(f"{name}: is larger than {_RECORD_LIMIT_BYTES} bytes; it is not a record of pv")
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                data = file.read(RECORD_LIMIT_BYTES + 1)
         except OSError as err:
             raise EvidenceError(f"{name}: cannot be read: {err.strerror or err}") from err
+        if len(data) > RECORD_LIMIT_BYTES:
+            raise EvidenceError(f"{name}: is larger than {RECORD_LIMIT_BYTES} bytes; it is not a record of pv")
         digest = hashlib.sha256(data).hexdigest()
         if path.stem != digest:
             raise EvidenceError(
                 f"{name}: its bytes have sha256 {digest}; the record was changed after it was written; "
-                "restore it from git or delete it and run pv discharge"
+                "restore it from git"
             )
         try:
-            value = json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant)
-            return Stored(f"sha256:{digest}", Statement.model_validate(value))
+            value = strict_json(data)
+            written_as = value.get("predicateType") if isinstance(value, dict) else None
+            if isinstance(written_as, str) and written_as.startswith(_FAMILY) and written_as != PREDICATE_TYPE:
+                raise OtherVersion(f"{name}: is of version {written_as}; this pv reads {PREDICATE_TYPE}")
+            return Stored(f"sha256:{digest}", Statement.model_validate_json(data, strict=True))
         except ValidationError as err:
             first = err.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise EvidenceError(f"{name}: {where}: {first['msg']}") from err
         except ValueError as err:
             raise EvidenceError(f"{name}: is not a record: {err}") from err
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number")

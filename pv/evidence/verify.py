@@ -1,37 +1,27 @@
 """Is the store what pv wrote? Everything that can be checked offline, without running anything.
 
-Found: any changed byte of a record or an attachment, a record that no ledger knows, a ledger line that was changed,
-removed, reordered or spliced in, a line that contradicts its record, a digest that does not follow from the parts
-it covers, a record from the future, results that contradict each other for the same inputs.
+Found: any changed bit of a record, an attachment or a ledger line; a record that no ledger knows; a line that was
+removed, reordered or spliced in; a line or a plan that contradicts its records; a digest that does not follow from
+the parts it covers; a record from the future; results that contradict each other for the same inputs.
 Not found without an anchor: a ledger whose tail was cut off. `heads` lets a caller keep the head elsewhere.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from pv.errors import EvidenceError
-from pv.evidence.ledger import Ledger
-from pv.evidence.store import Store, Stored, canonical
-from pv.schema.verdict import Result
+from pv.evidence.scan import Aborted, Ignored, Problem, scan
+from pv.evidence.store import Store, Stored
+from pv.evidence.strict import canonical
+from pv.schema.evidence import Value
+from pv.schema.verdict import Result, serves
 
-_CLOCK_SLACK = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    where: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
+__all__ = ["Problem", "Verification", "contradictions", "verify"]
 
 
 @dataclass(slots=True)
@@ -40,12 +30,15 @@ class Verification:
     attachments: int = 0
     lines: int = 0
     problems: list[Problem] = field(default_factory=list)
-    aborted: list[str] = field(default_factory=list)
-    """Runs with an intent and no end."""
+    ignored: list[Ignored] = field(default_factory=list)
+    """Intact records that are no evidence; those that pv itself cannot have left are problems as well."""
+    aborted: list[Aborted] = field(default_factory=list)
+    torn: list[str] = field(default_factory=list)
+    """Where an interrupted append left half a line."""
     heads: dict[str, str] = field(default_factory=dict)
-    """Ledger file -> sha256 of its last line."""
+    """Host -> sha256 of the last whole line of its ledger."""
     unanchored: list[str] = field(default_factory=list)
-    """Ledgers whose head no one vouched for."""
+    """Hosts whose head no one vouched for: their tail may have been cut off."""
 
 
 def verify(folder: Path, *, anchors: Mapping[str, str] | None = None, now: datetime | None = None) -> Verification:
@@ -54,112 +47,85 @@ def verify(folder: Path, *, anchors: Mapping[str, str] | None = None, now: datet
     Args:
         anchors: host tag -> sha256 of a ledger line that must still be there.
         now: evidence from later than this, by more than five minutes, is refused.
+    Raises:
+        EvidenceError: a ledger cannot be read.
     """
-    found = Verification()
-    store = Store(folder)
-    records = _records(store, found)
-    _check_attachments(store, records, found)
-    named = _check_ledgers(store, records, anchors or {}, found)
-    for digest, stored in records.items():
-        where = f"records/{digest.removeprefix('sha256:')}.json"
-        if digest not in named:
-            found.problems.append(Problem(where, "no ledger line names this record; it was not written by a run"))
-        found.problems.extend(Problem(where, what) for what in _record_problems(stored, now or datetime.now(UTC)))
-    found.problems.extend(_contradictions(records))
+    seen = scan(folder, now=now)
+    found = Verification(
+        records=seen.files,
+        lines=sum(len(lines) for lines in seen.ledgers.values()),
+        problems=list(seen.problems),
+        ignored=seen.ignored,
+        aborted=seen.aborted,
+        torn=seen.torn,
+    )
+    _check_heads({host: [line.sha256 for line in lines if not line.is_torn] for host, lines in seen.ledgers.items()},
+                 anchors or {}, found)  # fmt: skip
+    for item in seen.ignored:
+        if not item.is_harmless:
+            found.problems.append(Problem(_place(item.digest), item.why))
+    for digest, stored in seen.records.items():
+        found.problems.extend(Problem(_place(digest), what) for what in _record_problems(stored))
+    _check_attachments(Store(folder), seen.records, found)
+    found.problems.extend(contradictions(seen.records))
     return found
 
 
-def _records(store: Store, found: Verification) -> dict[str, Stored]:
-    records: dict[str, Stored] = {}
-    if not store.records.is_dir():
-        return records
-    for path in sorted(store.records.iterdir()):
-        found.records += 1
-        if path.suffix != ".json":
-            found.problems.append(Problem(f"records/{path.name}", "is not a record; remove it"))
-            continue
-        try:
-            records[f"sha256:{path.stem}"] = store.parse(path)
-        except EvidenceError as err:
-            found.problems.append(Problem(f"records/{path.name}", str(err).partition(": ")[2]))
-    return records
+def contradictions(records: Mapping[str, Stored]) -> Iterator[Problem]:
+    """PASS and FAIL for the same falsifier, target and inputs: one of them is not what it seems."""
+    groups: dict[tuple[str, ...], dict[Result, str]] = defaultdict(dict)
+    for digest in sorted(records):
+        predicate = records[digest].statement.predicate
+        inputs = canonical(predicate.files).decode()
+        groups[predicate.contract, predicate.falsifier, predicate.target, inputs].setdefault(predicate.result, digest)
+    for (contract, falsifier, target, _), results in sorted(groups.items()):
+        if Result.PASS in results and Result.FAIL in results:
+            yield Problem(
+                f"{contract} {falsifier} on {target}",
+                f"passed in {results[Result.PASS]} and failed in {results[Result.FAIL]} with the same inputs",
+            )
+
+
+def _place(digest: str) -> str:
+    return f"records/{digest.removeprefix('sha256:')}.json"
+
+
+def _check_heads(chains: Mapping[str, list[str]], anchors: Mapping[str, str], found: Verification) -> None:
+    for host in sorted(chains.keys() | anchors.keys()):
+        chain = chains.get(host, [])
+        if chain:
+            found.heads[host] = chain[-1]
+        if host not in anchors:
+            found.unanchored.append(host)
+        elif anchors[host] not in chain:
+            found.problems.append(Problem(f"ledger/{host}.jsonl", f"the anchored line {anchors[host]} is gone"))
 
 
 def _check_attachments(store: Store, records: Mapping[str, Stored], found: Verification) -> None:
-    folder = store.folder / "attachments"
     wanted = {item.sha256 for stored in records.values() for item in stored.statement.predicate.attachments}
-    present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    present = {path.name for path in store.attachments.iterdir()} if store.attachments.is_dir() else set()
+    present = {name for name in present if not (name.startswith(".") and name.endswith(".tmp"))}
     found.attachments = len(present)
     for name in sorted(wanted - present):
         found.problems.append(Problem(f"attachments/{name}", "is named by a record and missing"))
     for name in sorted(present):
         where = f"attachments/{name}"
-        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != name:
+        if _sha256(store.attachments / name) != name:
             found.problems.append(Problem(where, "its bytes do not have the sha256 of its name"))
-        elif name not in wanted:
+        elif name not in wanted and not found.aborted and not found.ignored:
             found.problems.append(Problem(where, "no record names it"))
 
 
-def _check_ledgers(
-    store: Store, records: Mapping[str, Stored], anchors: Mapping[str, str], found: Verification
-) -> set[str]:
-    """Chains, and lines against records; returns the digests that lines name."""
-    named: set[str] = set()
-    folder = store.folder / "ledger"
-    hosts = sorted(path.stem for path in folder.glob("*.jsonl")) if folder.is_dir() else []
-    for host in sorted(set(hosts) | set(anchors)):
-        ledger = Ledger(store.folder, host)
-        found.problems.extend(Problem(*problem.split(": ", 1)) for problem in ledger.verify())
-        open_runs: dict[str, int] = {}
-        line_digests = set()
-        for number, line in enumerate(ledger.lines(), 1):
-            found.lines += 1
-            digest = hashlib.sha256(line).hexdigest()
-            line_digests.add(digest)
-            found.heads[host] = digest
-            entry = _parse(line)
-            match entry.get("event"):
-                case "intent":
-                    open_runs[str(entry.get("run"))] = number
-                case "end":
-                    open_runs.pop(str(entry.get("run")), None)
-                case "result":
-                    where = f"ledger/{host}.jsonl:{number}"
-                    named.add(str(entry.get("evidence")))
-                    found.problems.extend(Problem(where, what) for what in _line_problems(entry, records))
-        found.aborted.extend(f"run {run} (ledger/{host}.jsonl:{number})" for run, number in open_runs.items())
-        if host not in anchors:
-            found.unanchored.append(host)
-        elif anchors[host] not in line_digests:
-            found.problems.append(Problem(f"ledger/{host}.jsonl", f"the anchored line {anchors[host]} is gone"))
-    return named
-
-
-def _parse(line: bytes) -> dict[str, Any]:
+def _sha256(path: Path) -> str:
+    """Of the file's bytes; empty if it cannot be read."""
     try:
-        entry = json.loads(line)
-    except ValueError:
-        return {}
-    return entry if isinstance(entry, dict) else {}
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
-def _line_problems(entry: Mapping[str, Any], records: Mapping[str, Stored]) -> Iterator[str]:
-    stored = records.get(str(entry.get("evidence")))
-    if stored is None:
-        yield f"names record {entry.get('evidence')}, which is missing or unreadable"
-        return
-    predicate = stored.statement.predicate
-    for key, value in (
-        ("run", predicate.run),
-        ("falsifier", predicate.falsifier),
-        ("target", predicate.target),
-        ("result", predicate.result.value),
-    ):
-        if entry.get(key) != value:
-            yield f"says {key} is {entry.get(key)!r}; its record says {value!r}"
-
-
-def _record_problems(stored: Stored, now: datetime) -> Iterator[str]:
+def _record_problems(stored: Stored) -> Iterator[str]:
     statement, predicate = stored.statement, stored.statement.predicate
     subjects = {item.name: item.digest.sha256 for item in statement.subject}
     if subjects.keys() != predicate.files.keys():
@@ -167,33 +133,16 @@ def _record_problems(stored: Stored, now: datetime) -> Iterator[str]:
     for name in sorted(subjects.keys() & predicate.files.keys()):
         if hashlib.sha256(canonical(predicate.files[name])).hexdigest() != subjects[name]:
             yield f"the digest of subject '{name}' does not follow from its files"
-    try:
-        started = datetime.fromisoformat(predicate.started)
-    except ValueError:
-        yield f"started is {predicate.started!r}; expected a time in RFC 3339"
-    else:
-        if started.tzinfo is None or started > now + _CLOCK_SLACK:
-            yield f"started at {predicate.started}, which is in the future"
-    if predicate.result is Result.PASS and any(_is_beyond(value) for value in predicate.values):
-        yield "says PASS beside a measured value beyond its limit"
+    if predicate.result is Result.PASS:
+        if any(_is_beyond(value) for value in predicate.values):
+            yield "says PASS beside a measured value beyond its limit"
+        if predicate.tests_passed != len(predicate.tests) or not predicate.tests:
+            yield f"says PASS with {predicate.tests_passed} of {len(predicate.tests)} tests passed"
+        if predicate.ran_target is not None and not serves(predicate.ran_target, predicate.target):
+            yield f"says PASS on {predicate.target}, and ran on {predicate.ran_target}"
 
 
-def _is_beyond(value: Any) -> bool:
+def _is_beyond(value: Value) -> bool:
     if value.limit is None:
         return False
-    return bool(value.value > value.limit if value.bound == "at_most" else value.value < value.limit)
-
-
-def _contradictions(records: Mapping[str, Stored]) -> Iterator[Problem]:
-    """PASS and FAIL for the same falsifier, target and inputs: one of them is not what it seems."""
-    groups: dict[tuple[str, ...], dict[Result, str]] = defaultdict(dict)
-    for digest, stored in records.items():
-        predicate = stored.statement.predicate
-        inputs = canonical(predicate.files).decode()
-        groups[predicate.contract, predicate.falsifier, predicate.target, inputs][predicate.result] = digest
-    for (contract, falsifier, target, _), results in groups.items():
-        if Result.PASS in results and Result.FAIL in results:
-            yield Problem(
-                f"{contract} {falsifier} on {target}",
-                f"passed in {results[Result.PASS]} and failed in {results[Result.FAIL]} with the same inputs",
-            )
+    return value.value > value.limit if value.bound == "at_most" else value.value < value.limit

@@ -164,6 +164,7 @@ def _outcome(session: Session, job: Job, verdict: Verdict, end: Exit) -> Outcome
         ran_target=next((node.ran_target for node in nodes if node.ran_target), None),
         used_model=any(node.used_model for node in nodes),
         attachments=tuple(attachment for node in nodes for attachment in node.attachments),
+        tests_begun=sum(node.begun > 0 for node in nodes),
         tests_passed=sum(judge_node(node).result is Result.PASS for node in nodes),
         detail=end.output[-_DETAIL_CHARACTERS:] if is_dead else verdict.detail,
         versions=session.versions,

@@ -80,6 +80,7 @@ class Predicate(Model):
     reason: str
     tests: tuple[Text, ...]
     """Node ids of the plan."""
+    tests_begun: int = Field(ge=0)
     tests_passed: int = Field(ge=0)
     values: tuple[Value, ...] = ()
     challenges: tuple[ChallengeRecord, ...] = ()

