@@ -72,6 +72,9 @@ def _training(curve: dict[str, Any]) -> list[str]:
         f"{name} phase {each[-1]['seconds'] / 60:.1f} minutes, last loss {each[-1]['loss']:.4f}"
         for name, each in curve["phases"].items()
     ]
+    plans: dict[int, int] = {}
+    for point in curve["phases"]["float"]:
+        plans[point["planned_steps"]] = point["step"]
     return [
         "## Training",
         "",
@@ -80,9 +83,18 @@ def _training(curve: dict[str, Any]) -> list[str]:
         f" {settings['quantised_steps']} steps in which the forward pass sees the quantised weights;"
         f" AdamW on {settings['threads']} CPU threads.",
         f"Time: {'; '.join(phases)}.",
+        *_plans(plans),
         "The curve is in `loss.json` and `loss.svg`.",
         "",
     ]
+
+
+def _plans(plans: dict[int, int]) -> list[str]:
+    """How the cosine was cut, if a resumed run was given another number of steps; plans maps it to its last step."""
+    if len(plans) < 2:
+        return []
+    parts = [f"planned for {planned} steps up to step {last}" for planned, last in plans.items()]
+    return [f"The learning rate followed a cosine {', then '.join(parts)}."]
 
 
 def _evaluation(result: dict[str, Any]) -> list[str]:

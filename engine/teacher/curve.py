@@ -1,6 +1,8 @@
 """The loss curve of a training run as JSON and as a small SVG picture.
 
-A point is {"step", "loss", "seconds"}; the loss axis is logarithmic, decades are drawn as lines.
+A point is {"step", "loss", "seconds"}; in the float phase also "planned_steps" (a resumed run may be given another
+number of steps, which changes its learning rate) and now and then the shares of a probe.
+The loss axis is logarithmic, decades are drawn as lines.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ Batch = list[tuple[list[int], list[float]]]
 @dataclass(frozen=True)
 class Settings:
     seed: int = 20
-    steps: int = 2400
+    steps: int = 1900
     batch_tokens: int = 4096  # padded tokens of one step
     peak_rate: float = 2e-3
     final_share: float = 0.03  # the last learning rate as a share of the peak
@@ -170,6 +170,7 @@ def train_float(tokenizer: Tokenizer, settings: Settings, build: Path) -> Net:
         if done % 20 == 0 or done == settings.steps:
             spent = time.monotonic() - started
             point = {"step": done, "loss": sum(recent) / len(recent), "seconds": round(spent, 1)}
+            point["planned_steps"] = settings.steps
             recent = []
             if done % 300 == 0 or done == settings.steps:
                 point |= probe(net, tokenizer)
