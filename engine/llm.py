@@ -89,6 +89,7 @@ class Llm:
             now=now,
         )
         self.kv_cache = self.model.new_cache()
+        self._types = frozenset(info.type for info in file.tensors.values())
         self._started = False
 
     @classmethod
@@ -234,6 +235,7 @@ class Llm:
             "backend_asked": self.backend,
             "precision": self.ops.precision,
             "threads": self.ops.threads(),
+            "slow_types": [kind.name for kind in self.ops.slow_types(self._types)],
             "architecture": self.model.config.architecture,
             "model": self.file.path.name,
             "size_bytes": self.file.size_bytes,

@@ -20,6 +20,7 @@ import numpy as np
 
 from engine import quant
 from engine.errors import ShapeError
+from engine.gguf.types import GgmlType
 from engine.ops.protocol import F32, I64, Weight
 
 name = "reference"
@@ -32,6 +33,11 @@ _DECODED_WEIGHTS_AT_ONCE = 1 << 20
 def threads() -> int:
     """Cores the BLAS behind numpy may use; numpy does not tell how many it does use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def slow_types(types: frozenset[GgmlType]) -> tuple[GgmlType, ...]:
+    """Those of a model's weight types that this backend leaves to a slower one; for the run record. Here none."""
+    return tuple(sorted(types - set(quant.SUPPORTED)))
 
 
 def embedding(weight: Weight, token_ids: I64) -> F32:

@@ -51,6 +51,18 @@ def test_text_goes_to_stdout_and_facts_to_stderr(tiny: Path):
     assert ended.code == 0
 
 
+def test_teacher_answers_on_the_default_backend():
+    """The bundled model, as a stranger would ask it first."""
+    ended = q4k("run", "--teacher", "--prompt", "What is 2+2?")
+    assert ended.stdout == "2 + 2 equals 4.\n"
+    first, second = ended.stderr.splitlines()
+    assert re.fullmatch(r"q4k: backend cpu \(float32, \d+ threads?\), model teacher\.gguf \(qwen2, \d\.\d MB\)", first)
+    speed = SPEED.fullmatch(second)
+    assert speed
+    assert speed[3] == "ended by itself"
+    assert ended.code == 0
+
+
 def test_json_is_one_object_with_the_run_record(tiny: Path):
     ended = q4k("run", tiny, "-p", "hi", "--backend", "reference", "--max-tokens", "4", "--json", "--no-gpu")
     result = json.loads(ended.stdout)

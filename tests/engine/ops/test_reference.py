@@ -36,6 +36,7 @@ def test_backend_by_name_is_the_module():
     ops: Ops = load_ops("reference")
     assert ops is reference
     assert ops.threads() >= 1
+    assert ops.slow_types(frozenset(quant.SUPPORTED)) == ()
 
 
 def test_unknown_backend_names_the_known():
