@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -50,39 +50,59 @@ def fingerprints(root: Path, settings: Settings) -> Fingerprints:
     return Fingerprints(root, model=model_path(root, settings), search=tuple(search))
 
 
-def standings(root: Path, settings: Settings, contracts: Iterable[Contract], *, today: date) -> Standings:
-    """Read every record once and judge each contract by the fresh ones.
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Every record that counts, by falsifier, and today's fingerprints; read once."""
 
+    records: Mapping[tuple[str, str], Sequence[Stored]]
+    """By (contract id, falsifier id)."""
+    prints: Fingerprints
+    count: int
+    notes: tuple[str, ...]
+
+    def of(self, contract: Contract, falsifier: Falsifier) -> tuple[list[Stored], list[Proof], str]:
+        """The falsifier's records, what they prove today, and why its inputs cannot be fingerprinted, if so."""
+        records = list(self.records.get((contract.id, falsifier.id), ()))
+        try:
+            current: Fingerprint | None = self.prints.of(contract, falsifier)
+            trouble = ""
+        except EvidenceError as err:
+            current, trouble = None, str(err)
+        return records, [_proof(stored, current, trouble) for stored in records], trouble
+
+
+def gather(root: Path, settings: Settings) -> Facts:
+    """
     Raises:
         EvidenceError: the store is damaged; then nothing counts.
+        UsageError: the model is missing.
     """
     evidence = read_evidence(root / settings.evidence_dir)
     by_falsifier: dict[tuple[str, str], list[Stored]] = defaultdict(list)
     for stored in evidence.records:
         predicate = stored.statement.predicate
         by_falsifier[predicate.contract, predicate.falsifier].append(stored)
-    today_prints = fingerprints(root, settings)
+    return Facts(by_falsifier, fingerprints(root, settings), len(evidence.records), evidence.notes())
+
+
+def standings(root: Path, settings: Settings, contracts: Iterable[Contract], *, today: date) -> Standings:
+    """Read every record once and judge each contract by the fresh ones.
+
+    Raises:
+        EvidenceError: the store is damaged; then nothing counts.
+    """
+    facts = gather(root, settings)
     unreadable: list[str] = []
     judged = []
     for contract in contracts:
         found: dict[str, FalsifierStanding] = {}
         for falsifier in contract.falsifiers:
-            records = by_falsifier.get((contract.id, falsifier.id), [])
-            found[falsifier.id] = _judge(contract, falsifier, records, today_prints, unreadable)
+            _, proofs, trouble = facts.of(contract, falsifier)
+            if trouble:
+                unreadable.append(f"{falsifier.id}: {trouble}")
+            found[falsifier.id] = falsifier_standing(falsifier, proofs)
         judged.append(contract_standing(contract, found, today=today))
-    return Standings(tuple(judged), len(evidence.records), tuple(unreadable), evidence.notes())
-
-
-def _judge(
-    contract: Contract, falsifier: Falsifier, records: list[Stored], prints: Fingerprints, unreadable: list[str]
-) -> FalsifierStanding:
-    try:
-        current: Fingerprint | None = prints.of(contract, falsifier)
-        trouble = ""
-    except EvidenceError as err:
-        current, trouble = None, str(err)
-        unreadable.append(f"{falsifier.id}: {err}")
-    return falsifier_standing(falsifier, [_proof(stored, current, trouble) for stored in records])
+    return Standings(tuple(judged), facts.count, tuple(unreadable), facts.notes)
 
 
 def _proof(stored: Stored, current: Fingerprint | None, trouble: str) -> Proof:
