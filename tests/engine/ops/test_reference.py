@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from engine import quant
 from engine.errors import BackendError, ShapeError
 from engine.gguf.types import GgmlType
-from engine.ops import load_ops, reference
+from engine.ops import BACKENDS, load_ops, reference
 from engine.ops.protocol import Ops, Weight
 from support.packed_weights import random_packed
 
@@ -42,6 +42,13 @@ def test_backend_by_name_is_the_module():
 def test_unknown_backend_names_the_known():
     with pytest.raises(BackendError, match="backend 'tpu' is not in this version; available: cpu, reference"):
         load_ops("tpu")
+
+
+def test_backend_that_cannot_be_imported_says_why(monkeypatch: pytest.MonkeyPatch):
+    """As on a machine without numba; nothing else is tried."""
+    monkeypatch.setitem(BACKENDS, "cpu", "engine.ops.no_such_module")
+    with pytest.raises(BackendError, match=r"backend 'cpu' cannot start: No module named 'engine.ops.no_such_module'"):
+        load_ops("cpu")
 
 
 @pytest.mark.parametrize("kind", quant.SUPPORTED, ids=lambda kind: kind.name)
