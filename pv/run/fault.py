@@ -16,6 +16,9 @@ from contextlib import AbstractContextManager
 from types import CodeType, FrameType
 from typing import Any
 
+# Of the six tool ids of sys.monitoring, 3 and 4 belong to nobody; 2 is cProfile's, which a test may want.
+_TOOL_ID = 4
+
 
 class FaultError(Exception):
     """The fault cannot be seeded."""
@@ -69,7 +72,7 @@ class SeededFault:
     def _watch(self, file: str) -> None:
         if sys.version_info >= (3, 12):
             monitoring = sys.monitoring
-            monitoring.use_tool_id(monitoring.PROFILER_ID, "pv")
+            monitoring.use_tool_id(_TOOL_ID, "pv")
 
             def on_start(code: CodeType, _offset: int) -> Any:
                 if code.co_filename == file:
@@ -77,9 +80,8 @@ class SeededFault:
                 # Each code object is looked at once, so the test keeps its speed.
                 return monitoring.DISABLE
 
-            monitoring.register_callback(monitoring.PROFILER_ID, monitoring.events.PY_START, on_start)
-            monitoring.restart_events()
-            monitoring.set_events(monitoring.PROFILER_ID, monitoring.events.PY_START)
+            monitoring.register_callback(_TOOL_ID, monitoring.events.PY_START, on_start)
+            monitoring.set_events(_TOOL_ID, monitoring.events.PY_START)
         else:
 
             def on_call(frame: FrameType, event: str, _argument: Any) -> None:
@@ -91,9 +93,7 @@ class SeededFault:
 
     def _unwatch(self) -> None:
         if sys.version_info >= (3, 12):
-            if sys.monitoring.get_tool(sys.monitoring.PROFILER_ID) == "pv":
-                sys.monitoring.set_events(sys.monitoring.PROFILER_ID, 0)
-                sys.monitoring.free_tool_id(sys.monitoring.PROFILER_ID)
+            sys.monitoring.set_events(_TOOL_ID, 0)
         else:
             threading.setprofile(None)
             sys.setprofile(None)

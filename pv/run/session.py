@@ -18,8 +18,10 @@ from pv.run.outcomes import judge_node
 from pv.schema.run import Attachment, Job, Measured
 from pv.schema.verdict import Result
 
-START_ALLOWANCE_S = 60.0
-"""From the start of the process to its first record: Python and pytest, no code of the project."""
+START_LIMIT_S = 60.0
+"""Least limit from the start of the process to the first test file: Python, pytest and the project's conftests."""
+IMPORT_LIMIT_S = 30.0
+"""Least limit for the import of each test file; a falsifier's own limit is for its tests."""
 EXIT_GRACE_S = 4.0
 """From the last test, or from the end record, to the end of the process."""
 
@@ -40,7 +42,7 @@ class Session:
         self._on_progress = on_progress
         self._announced: set[tuple[str, int]] = set()
         self._unplanned: list[str] = []
-        self._now = 0.0
+        self._now = time.monotonic()
         self._greeted = False
         self._exit_status: int | None = None
         self._planned = False
@@ -49,13 +51,16 @@ class Session:
         self._running = ""
         self._running_since = 0.0
         self._used_s = dict.fromkeys(range(len(self.jobs)), 0.0)
-        self.slot_s = max((job.timeout_s for job in jobs), default=0.0)
-        """Limit for the conftests, and for the import of each file: the most that any of the jobs may take."""
-        self._deadline = time.monotonic() + START_ALLOWANCE_S
+        self._longest_s = max((job.timeout_s for job in jobs), default=0.0)
+        self._wait(max(START_LIMIT_S, self._longest_s))
 
     @property
     def deadline(self) -> float:
         return self._deadline
+
+    def _wait(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._deadline = self._now + limit_s
 
     # records
 
@@ -76,13 +81,12 @@ class Session:
     def _on_start(self, record: dict[str, Any]) -> None:
         self._check_nonce(record)
         self._greeted = True
-        self._deadline = self._now + self.slot_s
 
     def _on_finish(self, record: dict[str, Any]) -> None:
         self._check_nonce(record)
         self._exit_status = int(record["exitstatus"])
         self.versions = {str(name): str(version) for name, version in record["versions"].items()}
-        self._deadline = self._now + EXIT_GRACE_S
+        self._wait(EXIT_GRACE_S)
 
     def _on_fault(self, record: dict[str, Any]) -> None:
         self.fault_states.append(str(record["state"]))
@@ -90,7 +94,7 @@ class Session:
 
     def _on_collect(self, record: dict[str, Any]) -> None:
         self._collecting = str(record["path"])
-        self._deadline = self._now + self.slot_s
+        self._wait(max(IMPORT_LIMIT_S, self._longest_s))
 
     def _on_collected(self, record: dict[str, Any]) -> None:
         where, outcome = str(record["id"]), str(record["outcome"])
@@ -108,7 +112,7 @@ class Session:
         for nodeid in record["ids"]:
             self._node(nodeid).collected += 1
         self._planned = True
-        self._deadline = self._now + (self.slot_s if record["ids"] else EXIT_GRACE_S)
+        self._wait(max(IMPORT_LIMIT_S, self._longest_s) if record["ids"] else EXIT_GRACE_S)
 
     def _on_begin(self, record: dict[str, Any]) -> None:
         node = self._node(record["id"])
@@ -116,7 +120,7 @@ class Session:
         self._running, self._running_since = node.nodeid, self._now
         concerned = self._concerned(node.nodeid)
         left = [self.jobs[index].timeout_s - self._used_s[index] for index in concerned]
-        self._deadline = self._now + max(0.0, min(left, default=self.slot_s))
+        self._wait(max(0.0, min(left, default=self._longest_s)))
         self._announce("started", concerned)
 
     def _on_end(self, record: dict[str, Any]) -> None:
@@ -127,7 +131,7 @@ class Session:
             self._used_s[index] += self._now - self._running_since
         self._running = ""
         all_done = all(item.ended for item in self.nodes.values() if item.collected)
-        self._deadline = self._now + (EXIT_GRACE_S if all_done else self.slot_s)
+        self._wait(EXIT_GRACE_S if all_done else self._longest_s)
         done = [index for index in concerned if all(self.nodes[nodeid].ended for nodeid in self.jobs[index].nodeids)]
         self._announce("ran", done)
 
@@ -228,7 +232,8 @@ class Session:
             case Ending.TIMED_OUT if self._planned and not self._running:
                 return f"the process did not end within {EXIT_GRACE_S:g} s after the last test"
             case Ending.TIMED_OUT:
-                return f"more than {job.timeout_s:g} s in {where}"
+                limit_s = job.timeout_s if self._running else self._limit_s
+                return f"more than {limit_s:g} s in {where}"
             case Ending.CRASHED:
                 return f"{end.signal_name} in {where}"
             case Ending.UNSEALED:

@@ -1,4 +1,4 @@
-# run: ERROR status 0
+# run: ERROR|TIMEOUT status 0|more than
 import os
 
 
