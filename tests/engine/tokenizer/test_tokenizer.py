@@ -17,7 +17,7 @@ from engine.tokenizer import Tokenizer
 from engine.tokenizer.vocabulary import read_vocabulary
 from support import tiny_qwen2
 
-TEXT = Path("tests/data/text/mixed.txt").read_bytes().decode()
+TEXT = (Path(__file__).parents[2] / "data" / "text" / "mixed.txt").read_bytes().decode()
 LINES = TEXT.splitlines(keepends=True)
 
 
