@@ -17,7 +17,7 @@ SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 1
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One command; its function is `command` in `pv.cli.<name>`."""
+    """One command: the function `command`, or the group `app`, in `pv.cli.<name>`."""
 
     name: str
     section: str
@@ -30,6 +30,8 @@ COMMANDS: Final = (
     Entry("lint", "Check", "Validate, plus every rule and every binding to a test."),
     Entry("discharge", "Prove", "Run falsifiers, challenge them, record evidence."),
     Entry("status", "Decide", "Show where every claim stands, and what is missing."),
+    Entry("evidence", "Decide", "Verify, show, list, merge and export evidence."),
+    Entry("gate", "Decide", "Answer a release question: YES, NO or CANNOT DECIDE."),
     Entry("explain", "Understand", "Explain a rule, a standing or the exit codes."),
     Entry("rules", "Understand", "List the rules."),
     Entry("schema", "Understand", "Print the JSON Schema of contract files."),
@@ -48,6 +50,10 @@ class LazyGroup(TyperGroup):
         if cmd_name not in self._entries:
             return None
         module = import_module(f"pv.cli.{cmd_name}")
+        if hasattr(module, "app"):
+            group = typer.main.get_command(module.app)
+            group.name = cmd_name
+            return group
         app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=SETTINGS)
         app.command(cmd_name)(module.command)
         return typer.main.get_command(app)

@@ -21,6 +21,7 @@ def command(
         list[str] | None,
         typer.Argument(metavar="SELECTORS", help="Contract ids, falsifier ids, globs or files; all by default."),
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Hash the model again, whatever is cached.")] = False,
     output_format: Annotated[Format, typer.Option("--output-format", help="How to print.")] = Format.FULL,
 ) -> None:
     """Recompute every standing; a stored status has no say.
@@ -37,7 +38,7 @@ def command(
 
     root, settings = load_settings(Path.cwd())
     contracts = [contract for _, contract in contracts_of(select(readable_catalog(root, settings), selectors or []))]
-    found = standings(root, settings, contracts, today=datetime.now(UTC).date())
+    found = standings(root, settings, contracts, today=datetime.now(UTC).date(), strict=strict)
     for problem in (*found.unreadable, *found.notes):
         print(f"pv: {problem}", file=sys.stderr)
     if output_format is Format.JSON:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pv.errors import EvidenceError
+from pv.evidence.digests import Digests
 from pv.evidence.imports import ImportClosure
 from pv.evidence.strict import canonical
 from pv.schema.contract import Contract, Falsifier
@@ -33,10 +34,15 @@ class Fingerprint:
         return hashlib.sha256(canonical(dict(self.files[component]))).hexdigest()
 
     def changes(self, before: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
-        """The components that differ from `before`, each with the parts that changed, were added or are gone."""
+        """The components that differ from `before`, each with the parts that changed, were added or are gone.
+
+        A model that was not recorded was not asked for; everything else that was not recorded differs.
+        """
         found = []
         for component in COMPONENTS:
             if component not in before:
+                if component != "model":
+                    found.append(f"{component} (not recorded)")
                 continue
             old, new = before[component], self.files.get(component, {})
             parts = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
@@ -49,8 +55,15 @@ class Fingerprint:
 class Fingerprints:
     """Fingerprints of one state of the project; every file is read once."""
 
-    def __init__(self, root: Path, *, model: Path | None, search: tuple[str, ...] = (".",)) -> None:
+    def __init__(
+        self, root: Path, *, model: Path | None, search: tuple[str, ...] = (".",), strict: bool = False
+    ) -> None:
+        """
+        Args:
+            strict: hash large files again instead of believing their size, times and inode.
+        """
         self._root = root.resolve()
+        self._digests_of = Digests(self._root, strict=strict)
         self._model = model
         self._closure = ImportClosure(self._root, search)
         self._sha256: dict[Path, str] = {}
@@ -100,8 +113,7 @@ class Fingerprints:
     def _digest(self, path: Path) -> str:
         if path not in self._sha256:
             try:
-                with path.open("rb") as file:
-                    self._sha256[path] = hashlib.file_digest(file, "sha256").hexdigest()
+                self._sha256[path] = self._digests_of.sha256(path)
             except OSError as err:
                 raise EvidenceError(f"{path.name}: cannot be fingerprinted: {err.strerror or err}") from err
         return self._sha256[path]

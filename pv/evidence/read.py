@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from pv.errors import EvidenceError
-from pv.evidence.scan import Aborted, Ignored, scan
-from pv.evidence.store import Stored
+from pv.evidence.scan import scan
+from pv.schema.store import Aborted, Ignored, Stored
 
 
 @dataclass(frozen=True, slots=True)

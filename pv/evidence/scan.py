@@ -19,40 +19,10 @@ from typing import Any, Final
 
 from pv.errors import EvidenceError
 from pv.evidence.ledger import Ledger, Line
-from pv.evidence.store import OtherVersion, Store, Stored
+from pv.evidence.store import OtherVersion, Store
+from pv.schema.store import Aborted, Ignored, Problem, Stored
 
 CLOCK_SLACK: Final = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    where: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
-
-
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """An intact record that is no evidence."""
-
-    digest: str
-    why: str
-    is_harmless: bool = False
-    """Whether pv itself leaves such a record: of another version, or of a run that was killed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Aborted:
-    """A run that never said that it ended: it was interrupted, or it is still running."""
-
-    run: str
-    host: str
-    line: int
-    time: str
-    planned: tuple[tuple[str, str], ...]
-    """Falsifier and target."""
 
 
 @dataclass(slots=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,8 +20,7 @@ from pv.atomic import locked, write_atomically
 from pv.errors import EvidenceError
 from pv.evidence.strict import canonical, strict_json
 from pv.schema.evidence import PREDICATE_TYPE, Statement
-
-__all__ = ["OtherVersion", "Store", "Stored", "canonical"]
+from pv.schema.store import Stored as Stored
 
 RECORD_LIMIT_BYTES: Final = 1 << 20
 _FAMILY: Final = PREDICATE_TYPE.rpartition(":")[0] + ":"
@@ -30,13 +28,6 @@ _FAMILY: Final = PREDICATE_TYPE.rpartition(":")[0] + ":"
 
 class OtherVersion(EvidenceError):  # noqa: N818 - a fact about the record, not about its bytes
     """A record of another version of pv: intact, but what it says cannot be read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    digest: str
-    """`sha256:...` of the file's bytes."""
-    statement: Statement
 
 
 class Store:

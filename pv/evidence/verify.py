@@ -11,34 +11,15 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from pv.evidence.scan import Aborted, Ignored, Problem, scan
-from pv.evidence.store import Store, Stored
+from pv.evidence.scan import scan
+from pv.evidence.store import Store
 from pv.evidence.strict import canonical
 from pv.schema.evidence import Value
+from pv.schema.store import Problem, Stored, Verification
 from pv.schema.verdict import Result, serves
-
-__all__ = ["Problem", "Verification", "contradictions", "verify"]
-
-
-@dataclass(slots=True)
-class Verification:
-    records: int = 0
-    attachments: int = 0
-    lines: int = 0
-    problems: list[Problem] = field(default_factory=list)
-    ignored: list[Ignored] = field(default_factory=list)
-    """Intact records that are no evidence; those that pv itself cannot have left are problems as well."""
-    aborted: list[Aborted] = field(default_factory=list)
-    torn: list[str] = field(default_factory=list)
-    """Where an interrupted append left half a line."""
-    heads: dict[str, str] = field(default_factory=dict)
-    """Host -> sha256 of the last whole line of its ledger."""
-    unanchored: list[str] = field(default_factory=list)
-    """Hosts whose head no one vouched for: their tail may have been cut off."""
 
 
 def verify(folder: Path, *, anchors: Mapping[str, str] | None = None, now: datetime | None = None) -> Verification:
@@ -67,11 +48,11 @@ def verify(folder: Path, *, anchors: Mapping[str, str] | None = None, now: datet
     for digest, stored in seen.records.items():
         found.problems.extend(Problem(_place(digest), what) for what in _record_problems(stored))
     _check_attachments(Store(folder), seen.records, found)
-    found.problems.extend(contradictions(seen.records))
+    found.conflicts.extend(_conflicts(seen.records))
     return found
 
 
-def contradictions(records: Mapping[str, Stored]) -> Iterator[Problem]:
+def _conflicts(records: Mapping[str, Stored]) -> Iterator[Problem]:
     """PASS and FAIL for the same falsifier, target and inputs: one of them is not what it seems."""
     groups: dict[tuple[str, ...], dict[Result, str]] = defaultdict(dict)
     for digest in sorted(records):

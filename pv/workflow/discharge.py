@@ -19,6 +19,7 @@ from pv.discharge.block import as_discharge, with_block
 from pv.errors import EvidenceError, PvError
 from pv.evidence.fingerprint import Fingerprint
 from pv.evidence.ledger import Ledger
+from pv.evidence.read import read_evidence
 from pv.evidence.record import host_tag, now, statement
 from pv.evidence.store import Store
 from pv.load import Loaded, load_text
@@ -127,7 +128,9 @@ def discharge(
     runnable = [item for item in planned if not item.unbound]
 
     run, started = secrets.token_hex(8), now()
-    before = _fingerprints(root, settings, runnable)
+    read_evidence(store.folder)  # a damaged store is said before an hour of running, not after it
+    # What is recorded is hashed now; what the cache remembers is good enough to see whether it changed meanwhile.
+    before = _fingerprints(root, settings, runnable, strict=True)
     with store.lock():
         ledger.append(
             "intent", run=run, time=started, planned=[[item.falsifier.id, item.job.target] for item in runnable]
@@ -262,8 +265,10 @@ def _bind(loaded: Loaded, contract: Contract, falsifier: Falsifier, target: str,
     return Planned(loaded, contract, falsifier, job, unbound)
 
 
-def _fingerprints(root: Path, settings: Settings, planned: Sequence[Planned]) -> dict[tuple[str, str], Fingerprint]:
-    prints = fingerprints(root, settings)
+def _fingerprints(
+    root: Path, settings: Settings, planned: Sequence[Planned], *, strict: bool = False
+) -> dict[tuple[str, str], Fingerprint]:
+    prints = fingerprints(root, settings, strict=strict)
     return {(item.falsifier.id, item.job.target): prints.of(item.contract, item.falsifier) for item in planned}
 
 

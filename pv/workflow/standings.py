@@ -12,11 +12,11 @@ from pv.discharge.standing import Proof, contract_standing, falsifier_standing
 from pv.errors import EvidenceError, UsageError
 from pv.evidence.fingerprint import Fingerprint, Fingerprints
 from pv.evidence.read import read_evidence
-from pv.evidence.store import Stored
 from pv.process.pytest_options import project_ini
 from pv.schema.contract import Contract, Falsifier
 from pv.schema.settings import Settings
 from pv.schema.standing import ContractStanding, FalsifierStanding
+from pv.schema.store import Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,14 @@ def model_path(root: Path, settings: Settings) -> Path | None:
     return path
 
 
-def fingerprints(root: Path, settings: Settings) -> Fingerprints:
-    """Fingerprints of the project as it is now; imports are looked up where pytest would find them."""
+def fingerprints(root: Path, settings: Settings, *, strict: bool = False) -> Fingerprints:
+    """Fingerprints of the project as it is now; imports are looked up where pytest would find them.
+
+    Args:
+        strict: hash the model again, whatever the cache remembers.
+    """
     search = project_ini(root).get("pythonpath", [])
-    return Fingerprints(root, model=model_path(root, settings), search=tuple(search))
+    return Fingerprints(root, model=model_path(root, settings), search=tuple(search), strict=strict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,10 @@ class Facts:
         return records, [_proof(stored, current, trouble) for stored in records], trouble
 
 
-def gather(root: Path, settings: Settings) -> Facts:
+def gather(root: Path, settings: Settings, *, strict: bool = False) -> Facts:
     """
+    Args:
+        strict: hash the model again, whatever the cache remembers.
     Raises:
         EvidenceError: the store is damaged; then nothing counts.
         UsageError: the model is missing.
@@ -82,16 +88,20 @@ def gather(root: Path, settings: Settings) -> Facts:
     for stored in evidence.records:
         predicate = stored.statement.predicate
         by_falsifier[predicate.contract, predicate.falsifier].append(stored)
-    return Facts(by_falsifier, fingerprints(root, settings), len(evidence.records), evidence.notes())
+    return Facts(by_falsifier, fingerprints(root, settings, strict=strict), len(evidence.records), evidence.notes())
 
 
-def standings(root: Path, settings: Settings, contracts: Iterable[Contract], *, today: date) -> Standings:
+def standings(
+    root: Path, settings: Settings, contracts: Iterable[Contract], *, today: date, strict: bool = False
+) -> Standings:
     """Read every record once and judge each contract by the fresh ones.
 
+    Args:
+        strict: hash the model again, whatever the cache remembers.
     Raises:
         EvidenceError: the store is damaged; then nothing counts.
     """
-    facts = gather(root, settings)
+    facts = gather(root, settings, strict=strict)
     unreadable: list[str] = []
     judged = []
     for contract in contracts:

@@ -1,0 +1,134 @@
+"""Bring the stores of several hosts together.
+
+A merge adds nothing of its own: the result is the union of what is committed in each store, so that merging twice,
+or in another order, gives the same bytes. Ledgers are per host; of two versions of one host's ledger the shorter must
+be the beginning of the longer.
+
+Everything is read and checked before the first write; what a failed write had added is taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pv.atomic import write_atomically
+from pv.errors import EvidenceError
+from pv.evidence.ledger import Ledger
+from pv.evidence.store import Store
+from pv.evidence.verify import verify
+from pv.schema.store import Merged, Problem
+
+
+@dataclass(slots=True)
+class _Union:
+    ledgers: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    """Host -> whole lines, and the store they come from."""
+    files: dict[str, bytes] = field(default_factory=dict)
+    """Path in the store -> bytes, of records and attachments."""
+
+
+def merge(target: Path, sources: Sequence[Path]) -> Merged:
+    """Add every source's runs to the store at `target`, which is made if it is not there.
+
+    Raises:
+        EvidenceError: a store is damaged, or two stores tell different stories about one host; nothing was written.
+    """
+    store = Store(target)
+    with store.lock():
+        union = _Union()
+        for folder in sources:
+            if not (folder / "ledger").is_dir():
+                raise EvidenceError(f"{folder}: is no evidence store: it has no folder ledger/")
+            _refuse_damage(folder, verify(folder).problems)
+            _add(union, folder)
+        _refuse_damage(target, [problem for problem in verify(target).problems if not _is_known(problem, union)])
+        _add(union, target)
+        before = {host: len(_ledger(target, host)) for host in union.ledgers}
+        added = _write(store, union)
+    return Merged(
+        sources=len(sources),
+        records=sum(path.startswith("records/") for path in added),
+        attachments=sum(path.startswith("attachments/") for path in added),
+        lines=sum(data[before[host] :].count(b"\n") for host, (data, _) in union.ledgers.items()),
+        result=verify(target),
+    )
+
+
+def _refuse_damage(folder: Path, problems: Sequence[Problem]) -> None:
+    if problems:
+        others = f" and {len(problems) - 1} more problems" if len(problems) > 1 else ""
+        raise EvidenceError(f"{folder}: {problems[0]}{others}; nothing was merged")
+
+
+def _is_known(problem: Problem, union: _Union) -> bool:
+    """Whether a file that the target cannot explain is explained by a source, as after a merge that was killed."""
+    return problem.where in union.files
+
+
+def _ledger(folder: Path, host: str) -> bytes:
+    """The whole lines of one ledger; half a line at the end was never committed."""
+    try:
+        data = Ledger(folder, host).path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as err:
+        raise EvidenceError(f"{folder}: ledger/{host}.jsonl: cannot be read: {err.strerror or err}") from err
+    return data[: data.rfind(b"\n") + 1]
+
+
+def _add(union: _Union, folder: Path) -> None:
+    store = Store(folder)
+    for host in store.hosts():
+        data = _ledger(folder, host)
+        known, origin = union.ledgers.get(host, (b"", ""))
+        if not data.startswith(known) and not known.startswith(data):
+            raise EvidenceError(
+                f"{folder}: ledger/{host}.jsonl tells another story than the one in {origin}, from line "
+                f"{_first_difference(data, known)} on; two machines have the same name, or one of them was rewritten"
+            )
+        if len(data) > len(known):
+            union.ledgers[host] = (data, str(folder))
+        for line in Ledger(folder, host).lines():
+            if line.entry.get("event") == "result":
+                _add_record(union, store, str(line.entry["evidence"]))
+
+
+def _add_record(union: _Union, store: Store, digest: str) -> None:
+    path = store.path_of(digest)
+    name = f"records/{path.name}"
+    if name in union.files:
+        return
+    try:
+        union.files[name] = path.read_bytes()
+        with suppress(EvidenceError):  # of another version: what it attached is not known
+            for item in store.read(digest).predicate.attachments:
+                union.files[f"attachments/{item.sha256}"] = (store.attachments / item.sha256).read_bytes()
+    except OSError as err:
+        raise EvidenceError(f"{store.folder}: {name}: cannot be read: {err.strerror or err}") from err
+
+
+def _first_difference(one: bytes, other: bytes) -> int:
+    pairs = zip(one.splitlines(), other.splitlines(), strict=False)
+    return next(number for number, (a, b) in enumerate(pairs, 1) if a != b)
+
+
+def _write(store: Store, union: _Union) -> list[str]:
+    """Files first, ledgers last: a record counts from the moment its line is there."""
+    added: list[str] = []
+    try:
+        for name in sorted(union.files):
+            if not (store.folder / name).exists():
+                write_atomically(store.folder / name, union.files[name], exclusive=True)
+                added.append(name)
+    except EvidenceError:
+        for name in added:
+            with suppress(OSError):
+                (store.folder / name).unlink()
+        raise
+    for host, (data, _) in sorted(union.ledgers.items()):
+        if len(data) > len(_ledger(store.folder, host)):
+            write_atomically(store.folder / "ledger" / f"{host}.jsonl", data)
+    return added
