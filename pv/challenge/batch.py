@@ -45,7 +45,8 @@ def challenge_jobs(
     with ThreadPoolExecutor(max_workers=workers or settings.workers, thread_name_prefix="challenge") as pool:
         futures: dict[Future[ChallengeRun], tuple[int, int]] = {}
         try:
-            for row, (job, faults) in enumerate(batch):
+            # The patient ones first, so that no long run starts last.
+            for row, (job, faults) in sorted(enumerate(batch), key=lambda item: -item[1][0].timeout_s):
                 for column, fault in enumerate(faults):
                     future = pool.submit(_run_one, root, settings, job, fault, problems[job], stop)
                     futures[future] = (row, column)

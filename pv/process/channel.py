@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 MAX_LINE_BYTES = 2 << 20
@@ -45,8 +46,8 @@ class Reader:
         self._buffer = b""
         self._total_bytes = 0
 
-    def feed(self, data: bytes) -> list[dict[str, Any]]:
-        """Complete records in `data` and what came before it.
+    def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
+        """Complete records in `data` and what came before it; the good ones before a bad one are given.
 
         Raises:
             ChannelError: a line is not a JSON object with a kind, or a limit is passed.
@@ -57,7 +58,8 @@ class Reader:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         if len(self._buffer) > MAX_LINE_BYTES:
             raise ChannelError(f"a record longer than {MAX_LINE_BYTES} bytes")
-        return [_record(line) for line in lines]
+        for line in lines:
+            yield _record(line)
 
 
 def _record(line: bytes) -> dict[str, Any]:

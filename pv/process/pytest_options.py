@@ -15,7 +15,17 @@ from pv.errors import ConfigError
 from pv.schema.settings import Settings
 
 _INI = Path(__file__).with_name("pytest.ini")
-_UNUSED_PLUGINS = ("cacheprovider", "doctest", "junitxml", "pastebin", "setuponly", "setupplan", "stepwise")
+_UNUSED_PLUGINS = (
+    "cacheprovider",
+    "doctest",
+    "junitxml",
+    "pastebin",
+    "setuponly",
+    "setupplan",
+    "stepwise",
+    # Its five garbage collections are a tenth of a short child's time; it only warns, and no verdict reads that.
+    "unraisableexception",
+)
 _ERRORS = (
     "error::pytest.PytestReturnNotNoneWarning",
     "error::pytest.PytestUnhandledThreadExceptionWarning",

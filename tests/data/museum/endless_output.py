@@ -1,4 +1,4 @@
-# run: ERROR|TIMEOUT status 0|more than
+# run: ERROR status 0
 import os
 
 

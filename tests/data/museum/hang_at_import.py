@@ -1,4 +1,5 @@
 # run: TIMEOUT import of hang_at_import.py
+# alone: yes
 import time
 
 time.sleep(600)

@@ -1,4 +1,5 @@
 # run: TIMEOUT hang_in_collection.py
+# alone: yes
 import time
 
 

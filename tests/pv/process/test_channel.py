@@ -22,21 +22,29 @@ def test_records_arrive_in_order_however_the_bytes_are_cut() -> None:
 )
 def test_anything_else_is_refused(line: bytes) -> None:
     with pytest.raises(ChannelError):
-        Reader().feed(line + b"\n")
+        list(Reader().feed(line + b"\n"))
+
+
+def test_good_records_before_a_bad_one_are_given() -> None:
+    """They say which test was running, so that no other is blamed."""
+    records = Reader().feed(b'{"kind":"begin"}\n[\n')
+    assert next(records) == {"kind": "begin"}
+    with pytest.raises(ChannelError):
+        next(records)
 
 
 def test_line_without_end_is_refused() -> None:
     with pytest.raises(ChannelError, match="longer than"):
-        Reader().feed(b"x" * (MAX_LINE_BYTES + 1))
+        list(Reader().feed(b"x" * (MAX_LINE_BYTES + 1)))
 
 
 def test_flood_is_refused() -> None:
     reader = Reader()
     line = b'{"kind":"a","x":"' + b"x" * (1 << 20) + b'"}\n'
     for _ in range(MAX_TOTAL_BYTES // len(line)):
-        reader.feed(line)
+        list(reader.feed(line))
     with pytest.raises(ChannelError, match="bytes of records"):
-        reader.feed(line)
+        list(reader.feed(line))
 
 
 def test_forked_process_is_silent() -> None:
