@@ -17,6 +17,9 @@ from pv.schema.settings import Settings
 SUFFIXES = (".yaml", ".yml")
 GATES = "gates"
 """Folder below a contract folder that holds release questions, which are no contracts."""
+WAIVERS = "waivers"
+"""Folder below a contract folder that holds waivers for gates."""
+NO_CONTRACTS = (GATES, WAIVERS)
 
 
 @dataclass(frozen=True)
@@ -82,19 +85,19 @@ def discover(root: Path, paths: Sequence[Path], settings: Settings) -> list[Path
 
     Args:
         paths: files, or folders to search, relative to the working directory; none means the folders of the settings.
-            A file that is named is taken whatever its suffix; gates are left out in any case.
+            A file that is named is taken whatever its suffix; gates and waivers are left out in any case.
     Raises:
         UsageError: a path does not exist, or a folder cannot be read.
         NothingToCheck: there is no contract file; an empty selection is never green.
     """
-    gates = [root / folder / GATES for folder in settings.contracts]
+    others = [root / folder / name for folder in settings.contracts for name in NO_CONTRACTS]
     found: set[Path] = set()
     for path in paths or _existing(root, settings.contracts):
         absolute = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps `..`, resolve follows links
         if not absolute.exists():
             raise UsageError(f"{path}: no such file or folder")
         candidates = _search(absolute, path) if absolute.is_dir() else [absolute]
-        found.update(item for item in candidates if not any(item.is_relative_to(folder) for folder in gates))
+        found.update(item for item in candidates if not any(item.is_relative_to(folder) for folder in others))
     if not found:
         places = [str(path) for path in paths] or [f"{folder}/" for folder in settings.contracts]
         raise NothingToCheck(f"no contract files (*.yaml, *.yml) in {', '.join(places)}")
@@ -106,13 +109,13 @@ def _existing(root: Path, folders: Iterable[str]) -> list[Path]:
 
 
 def _search(folder: Path, shown: Path) -> Iterator[Path]:
-    """Files below `folder`; hidden folders, linked folders and gates are left out."""
+    """Files below `folder`; hidden folders, linked folders, gates and waivers are left out."""
 
     def fail(err: OSError) -> None:
         raise UsageError(f"{shown}: cannot read the folder: {(err.strerror or str(err)).lower()}") from err
 
     for parent, folders, files in os.walk(folder, onerror=fail):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        if Path(parent) == folder and GATES in folders:
-            folders.remove(GATES)
+        if Path(parent) == folder:
+            folders[:] = [name for name in folders if name not in NO_CONTRACTS]
         yield from (Path(parent) / name for name in files if name.endswith(SUFFIXES) and not name.startswith("."))

@@ -48,7 +48,7 @@ def command(
     root, settings = load_settings(Path.cwd())
     if model is not None:
         settings = settings.model_copy(update={"model": os.path.relpath(model.absolute(), root)})
-    targets = _targets(target, settings.targets)
+    targets = targets_of(target, settings.targets)
     catalog = readable_catalog(root, settings)
     selected = select(catalog, selectors or [])
     if dry_run:
@@ -69,7 +69,7 @@ def _exit_code(result: DischargeReport) -> int:
     return 4 if result.undecided else 0
 
 
-def _targets(asked: list[str] | None, default: tuple[str, ...]) -> tuple[str, ...]:
+def targets_of(asked: list[str] | None, default: tuple[str, ...]) -> tuple[str, ...]:
     from pv.errors import UsageError
     from pv.schema.verdict import is_target
 

@@ -24,15 +24,15 @@ def _command(report: FindingReport, finding: Finding) -> str:
     if location.end_line == location.line and location.end_column > location.column:
         properties["endColumn"] = location.end_column
     properties["title"] = finding.rule
-    listed = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
+    listed = ",".join(f"{name}={property_value(str(value))}" for name, value in properties.items())
     fix = report.fix(finding)
     message = finding.message + (f"; {fix}" if fix else "")
-    return f"::{_COMMANDS[finding.severity]} {listed}::{_data(message)}"
+    return f"::{_COMMANDS[finding.severity]} {listed}::{data(message)}"
 
 
-def _data(text: str) -> str:
+def data(text: str) -> str:
     return visible(text).replace("%", "%25")
 
 
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+def property_value(text: str) -> str:
+    return data(text).replace(":", "%3A").replace(",", "%2C")
