@@ -103,6 +103,24 @@ def cpu_matmul_drops_tail() -> Iterator[None]:
 
 
 @contextmanager
+def weights_decoded_at_load() -> Iterator[None]:
+    """Every matrix is decoded to float32 when the model is loaded."""
+    from engine import quant
+    from engine.gguf.types import GgmlType
+    from engine.models.tensors import TensorTable
+
+    original = TensorTable.matrix
+
+    def decoded(self: TensorTable, name: str, shape: tuple[int, int]) -> Any:
+        weight = original(self, name, shape)
+        values = quant.decode(weight.type, weight.data)
+        return replace(weight, type=GgmlType.F32, data=values.view(np.uint8))
+
+    with mock.patch.object(TensorTable, "matrix", decoded):
+        yield
+
+
+@contextmanager
 def attention_sees_itself_only() -> Iterator[None]:
     """Every token attends to its own slot alone."""
     from engine.ops import cpu

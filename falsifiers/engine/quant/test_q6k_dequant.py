@@ -57,7 +57,7 @@ def test_weights_of_the_model_equal_the_definition(pv: Recorder) -> None:
 def test_matmul_reads_the_same_weights(pv: Recorder, backend: str) -> None:
     """Refuted by one weight that the matmul of a backend uses and that is not the defined one.
 
-    Seven rows of three blocks are multiplied by the identity. Seen failing under q6k_high_bits_lost.
+    Seven rows of three blocks are multiplied by the identity. Seen failing under q6k_scale_unsigned.
     """
     ops = engines.ops(backend)
     engines.ran_on(pv, ops)
