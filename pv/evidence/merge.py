@@ -4,7 +4,8 @@ A merge adds nothing of its own: the result is the union of what is committed in
 or in another order, gives the same bytes. Ledgers are per host; of two versions of one host's ledger the shorter must
 be the beginning of the longer.
 
-Everything is read and checked before the first write; what a failed write had added is taken back.
+Everything is read and checked before the first write. Hosts are written one by one, files first, the ledger last; if
+a write fails, what it had added for that host is taken back.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from pv.schema.store import Merged, Problem
 class _Union:
     ledgers: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     """Host -> whole lines, and the store they come from."""
-    files: dict[str, bytes] = field(default_factory=dict)
-    """Path in the store -> bytes, of records and attachments."""
+    files: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    """Host -> path in the store -> bytes, of records and attachments."""
 
 
 def merge(target: Path, sources: Sequence[Path]) -> Merged:
@@ -65,7 +66,7 @@ def _refuse_damage(folder: Path, problems: Sequence[Problem]) -> None:
 
 def _is_known(problem: Problem, union: _Union) -> bool:
     """Whether a file that the target cannot explain is explained by a source, as after a merge that was killed."""
-    return problem.where in union.files
+    return any(problem.where in files for files in union.files.values())
 
 
 def _ledger(folder: Path, host: str) -> bytes:
@@ -93,19 +94,19 @@ def _add(union: _Union, folder: Path) -> None:
             union.ledgers[host] = (data, str(folder))
         for line in Ledger(folder, host).lines():
             if line.entry.get("event") == "result":
-                _add_record(union, store, str(line.entry["evidence"]))
+                _add_record(union.files.setdefault(host, {}), store, str(line.entry["evidence"]))
 
 
-def _add_record(union: _Union, store: Store, digest: str) -> None:
+def _add_record(files: dict[str, bytes], store: Store, digest: str) -> None:
     path = store.path_of(digest)
     name = f"records/{path.name}"
-    if name in union.files:
+    if name in files:
         return
     try:
-        union.files[name] = path.read_bytes()
+        files[name] = path.read_bytes()
         with suppress(EvidenceError):  # of another version: what it attached is not known
             for item in store.read(digest).predicate.attachments:
-                union.files[f"attachments/{item.sha256}"] = (store.attachments / item.sha256).read_bytes()
+                files[f"attachments/{item.sha256}"] = (store.attachments / item.sha256).read_bytes()
     except OSError as err:
         raise EvidenceError(f"{store.folder}: {name}: cannot be read: {err.strerror or err}") from err
 
@@ -116,19 +117,21 @@ def _first_difference(one: bytes, other: bytes) -> int:
 
 
 def _write(store: Store, union: _Union) -> list[str]:
-    """Files first, ledgers last: a record counts from the moment its line is there."""
+    """The files that were not there before."""
     added: list[str] = []
-    try:
-        for name in sorted(union.files):
-            if not (store.folder / name).exists():
-                write_atomically(store.folder / name, union.files[name], exclusive=True)
-                added.append(name)
-    except EvidenceError:
-        for name in added:
-            with suppress(OSError):
-                (store.folder / name).unlink()
-        raise
     for host, (data, _) in sorted(union.ledgers.items()):
-        if len(data) > len(_ledger(store.folder, host)):
-            write_atomically(store.folder / "ledger" / f"{host}.jsonl", data)
+        files = union.files.get(host, {})
+        new = [name for name in sorted(files) if not (store.folder / name).exists()]
+        try:
+            for name in new:
+                write_atomically(store.folder / name, files[name], exclusive=True)
+            if len(data) > len(_ledger(store.folder, host)):
+                write_atomically(store.folder / "ledger" / f"{host}.jsonl", data)
+        except EvidenceError:
+            if _ledger(store.folder, host) != data:
+                for name in new:
+                    with suppress(OSError):
+                        (store.folder / name).unlink()
+            raise
+        added.extend(new)
     return added
