@@ -13,7 +13,7 @@ from engine.teacher import arithmetic, codecheck, questions
 from falsifiers.support import engines, model_1
 from falsifiers.support.recorder import Recorder
 
-# Chosen before any model was trained; samples are drawn from all held-out wordings with it.
+# Draws the same samples from all held-out wordings in every run.
 SEED = 20251121
 SUMS, FACTS, FUNCTIONS, MAX_TOKENS = 64, 64, 10, 256
 
