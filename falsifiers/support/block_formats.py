@@ -10,8 +10,8 @@
     Q8_0, 34 bytes, 32 weights                                  w = d * q
         0 d (float16), 2 q (int8)
 
-Every factor is an integer times a power of two, so a Python float holds each product and the difference exactly:
-Q4_K needs 26 + 24 = 50 bits of its 53, the others at most 23 + 24.
+Every factor is an integer times a power of two, so a Python float holds each result exactly: for Q4_K a multiple of
+2^-24 below 2^27, 51 of its 53 bits; for the others a product of at most 23 significant bits.
 
 Source: block_q4_K, block_q6_K, block_q8_0 in ggml-common.h; the loops of dequantize_row_* in ggml-quants.c.
 """
