@@ -9,7 +9,9 @@ from pv.bind.module import Function, dotted
 
 # Names of calls that check something, wherever they come from.
 _PREFIXES = ("assert", "check", "ensure", "expect", "must", "refute", "require", "validate", "verify")
-_CALLS = frozenset({"close", "deprecated_call", "exact", "fail", "raises", "raises_group", "RaisesGroup", "warns"})
+_CALLS = frozenset({"deprecated_call", "fail", "raises", "raises_group", "RaisesGroup", "warns"})
+# Comparators of two values; `file.close()` is none.
+_COMPARATORS = frozenset({"close", "cosine", "exact", "kl"})
 _DEPENDENT = (ast.Name, ast.Attribute, ast.Call, ast.Await, ast.Lambda, ast.Yield, ast.YieldFrom, ast.NamedExpr)
 _SAME = (ast.Eq, ast.Is, ast.LtE, ast.GtE)
 
@@ -35,6 +37,8 @@ def _is_check(call: ast.Call, parameters: set[str]) -> bool:
     name = dotted(call.func).rpartition(".")[2] or (call.func.attr if isinstance(call.func, ast.Attribute) else "")
     if name == "record":
         return len(call.args) > 2 or any(keyword.arg == "limit" for keyword in call.keywords)
+    if name in _COMPARATORS:
+        return len(call.args) + len(call.keywords) >= 2
     if name.endswith(("Error", "Exception")):
         return False
     # A fixture that is called is presumed to check.

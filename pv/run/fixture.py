@@ -12,6 +12,8 @@ from typing import Any, SupportsFloat
 
 import pytest
 
+from pv import compare
+
 MAX_ATTACHMENT_BYTES = 1 << 20
 MAX_ATTACHMENTS = 16
 
@@ -79,21 +81,53 @@ class Pv:
             AssertionError: the value is beyond the limit; it is recorded first.
             ValueError, TypeError: the value cannot be evidence, or the name is taken.
         """
-        if not isinstance(name, str) or not name.strip():
-            raise ValueError("pv.record: a value needs a name")
-        if name in self._names:
-            raise ValueError(f"pv.record: {name!r} is already recorded in this test")
         if bound not in ("at_most", "at_least"):
             raise ValueError(f"pv.record: {name!r} has bound {bound!r}, expected at_most or at_least")
-        if not isinstance(unit, str) or not unit:
-            raise ValueError(f"pv.record: {name!r} has no unit; a pure ratio has unit '1'")
         number = _finite(name, value)
         most = None if limit is None else _finite(f"limit of {name}", limit)
-        self._names.add(name)
-        self._context.send("value", id=self.nodeid, name=name, value=number, limit=most, unit=unit, bound=bound)
+        self._keep(name, number, most, unit, bound)
         if most is not None and (number > most if bound == "at_most" else number < most):
             measured = f"{number:.6g}" if unit == "1" else f"{number:.6g} {unit}"
             raise AssertionError(f"{name} = {measured}, expected {bound.replace('_', ' ')} {most:.6g}")
+
+    def close(
+        self, actual: object, expected: object, *, limit: float, metric: str = "max_abs", unit: str = "1",
+        name: str = "",
+    ) -> None:  # fmt: skip
+        """Record how far numbers are apart, and require the limit; see `pv.compare.close`.
+
+        Raises:
+            AssertionError: beyond the limit (it is recorded first), or `actual` is unfit.
+            ValueError: `expected`, the limit or the name is unfit.
+        """
+        self._require(compare.measure_close(actual, expected, limit=limit, metric=metric, unit=unit, name=name))
+
+    def exact(self, actual: object, expected: object, *, name: str = "") -> None:
+        """Record how many elements differ, and require none; see `pv.compare.exact`."""
+        self._require(compare.measure_exact(actual, expected, name=name))
+
+    def cosine(self, actual: object, expected: object, *, limit: float, name: str = "") -> None:
+        """Record the cosine of two vectors, and require at least `limit`; see `pv.compare.cosine`."""
+        self._require(compare.measure_cosine(actual, expected, limit=limit, name=name))
+
+    def kl(self, actual: object, expected: object, *, limit: float, name: str = "") -> None:
+        """Record the largest divergence between rows of logits, and require the limit; see `pv.compare.kl`."""
+        self._require(compare.measure_kl(actual, expected, limit=limit, name=name))
+
+    def _require(self, found: compare.Comparison) -> None:
+        self._keep(found.name, found.recorded, found.limit, found.unit, found.bound)
+        if not found.holds:
+            raise AssertionError(found.message())
+
+    def _keep(self, name: str, value: float, limit: float | None, unit: str, bound: str) -> None:
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError("pv.record: a value needs a name")
+        if name in self._names:
+            raise ValueError(f"pv.record: {name!r} is already recorded in this test; give each value a name of its own")
+        if not isinstance(unit, str) or not unit:
+            raise ValueError(f"pv.record: {name!r} has no unit; a pure ratio has unit '1'")
+        self._names.add(name)
+        self._context.send("value", id=self.nodeid, name=name, value=value, limit=limit, unit=unit, bound=bound)
 
     def attach(self, name: str, content: bytes | Path | str) -> None:
         """Keep bytes, or the file at a path, beside the evidence.

@@ -49,6 +49,7 @@ UNCHECKED = {
     "print": "def test_x():\n    print(f() == 1)",
     "comparison": "def test_x():\n    f() == 1",
     "record without a limit": "def test_x(pv):\n    pv.record('e', f())",
+    "file that is closed": "def test_x():\n    handle = f()\n    handle.close()",
     "helper without checks": "def helper(x): return x\ndef test_x():\n    helper(f())",
     "assertion in another test": "def test_y():\n    assert g()\ndef test_x():\n    f()",
     "assertion in the code under test": "from subject import guarded\ndef test_x():\n    guarded(1)",

@@ -120,3 +120,40 @@ def test_model_is_named_when_it_is_missing(fixture: Pv, tmp_path: Path) -> None:
     gone = Pv("id", Context("cpu", tmp_path / "gone.gguf"))
     with pytest.raises(pytest.UsageError, match="no such model file"):
         _ = gone.model
+
+
+def test_comparators_record_before_they_fail(fixture: Pv, sent: list[dict[str, Any]]) -> None:
+    with pytest.raises(AssertionError, match=r"^logits = 0\.5 logit, expected at most 0\.1 \(margin -400 %\)"):
+        fixture.close([1.5], [1.0], limit=0.1, unit="logit", name="logits")
+    with pytest.raises(AssertionError, match="elements that differ = 1"):
+        fixture.exact([1], [2])
+    fixture.cosine([1.0, 2.0], [2.0, 4.0], limit=0.5)
+    fixture.kl([0.0, 1.0], [1.0, 2.0], limit=0.5)
+    said = [(item["name"], item["value"], item["limit"], item["unit"], item["bound"]) for item in sent]
+    assert said == [
+        ("logits", 0.5, 0.1, "logit", "at_most"),
+        ("elements that differ", 1.0, 0.0, "elements", "at_most"),
+        ("cosine", pytest.approx(1.0), 0.5, "1", "at_least"),
+        ("kl", pytest.approx(0.0), 0.5, "nat", "at_most"),
+    ]
+    assert all(type(item["value"]) is float for item in sent)
+
+
+def test_comparator_without_bound_is_recorded_as_the_largest_number(fixture: Pv, sent: list[dict[str, Any]]) -> None:
+    with pytest.raises(AssertionError, match="error = inf"):
+        fixture.close([1.0], [0.0], limit=1, metric="max_rel", name="error")
+    assert sent[0]["value"] == np.finfo(np.float64).max
+
+
+def test_unfit_comparison_is_not_recorded(fixture: Pv, sent: list[dict[str, Any]]) -> None:
+    with pytest.raises(AssertionError, match="nan at"):
+        fixture.close([float("nan")], [1.0], limit=1)
+    with pytest.raises(ValueError, match="empty"):
+        fixture.exact([], [1.0][:0])
+    assert sent == []
+
+
+def test_two_comparisons_need_two_names(fixture: Pv) -> None:
+    fixture.exact(1, 1)
+    with pytest.raises(ValueError, match="already recorded in this test; give each value a name of its own"):
+        fixture.exact(2, 2)
