@@ -28,6 +28,7 @@ class Entry:
 COMMANDS: Final = (
     Entry("validate", "Check", "Check contracts against the format and each other."),
     Entry("lint", "Check", "Validate, plus every rule and every binding to a test."),
+    Entry("diff", "Check", "Classify changes of contracts, and check their versions."),
     Entry("discharge", "Prove", "Run falsifiers, challenge them, record evidence."),
     Entry("status", "Decide", "Show where every claim stands, and what is missing."),
     Entry("evidence", "Decide", "Verify, show, list, merge and export evidence."),
