@@ -20,7 +20,7 @@ SHA256: dict[str, str] = {
     "chats.json": "4af5c3f40492a32de2ae00a3168b1fcfb10e62c8482e0f59bd2def80285b7c49",
     "forward.npz": "7b49de6a6bbcc61abbffe90db468d7fe63fb8e7238a32628648ebde52668bb61",
     "grouped.gguf": "fa8f2bd2efa8907e7ad089a7aff59e0382a7882dafcb0b28f341fdcd82e502fa",
-    "model_1.npz": "c8e0693e7e05687aac8e240411fbee2e47f865b0ab340f0150963455c2db3fe7",
+    "model_1.npz": "87ca027adedb175509e9bb8a7a05825777e4d41c75ab53601f48f33be574ab35",
     "tied.gguf": "64559b7b077948756f3c61700e0786cab8da1e67f6a2ba5531ecec40ebb21fd4",
     "token_ids.json": "635150c9b9ef8c993fc1749122fd43bf937105910f17be003c1dd6fe215e03bc",
     "vocabulary.gguf": "ed05214b61ffe5651e5e9f3ab3d75dface5909ae1047d8e138f0a3b27816e72c",
