@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from pv.challenge.outcomes import interpret, wiring_problem
+from pv.challenge.sensitivity import search
 from pv.run.child import FaultTrace, run_jobs
 from pv.schema.run import ChallengeRun, Job
 from pv.schema.settings import Settings
@@ -28,27 +29,30 @@ def challenge(
 
 def challenge_jobs(
     root: Path, settings: Settings, batch: Sequence[tuple[Job, Sequence[str]]], *, workers: int | None = None,
-    on_challenge: Callable[[Job, ChallengeRun], None] | None = None,
+    on_challenge: Callable[[Job, ChallengeRun], None] | None = None, graded: Collection[tuple[str, str]] = (),
 ) -> list[tuple[Job, list[ChallengeRun]]]:  # fmt: skip
     """Many falsifiers with their faults; for each, one run for each fault, in order.
 
     Args:
         workers: children at a time; `settings.workers` without it.
         on_challenge: called in the caller's thread as runs end.
+        graded: falsifier and fault, where the smallest size that is caught shall be found as well.
     Raises:
         UsageError, RunError: as `run_jobs`.
     """
     challenged = [(job, faults) for job, faults in batch if faults]
-    forced = run_jobs(root, settings, [job for job, _ in challenged], forced_failure=True)
+    at_a_time = workers or settings.workers
+    forced = run_jobs(root, settings, [job for job, _ in challenged], forced_failure=True, workers=at_a_time)
     problems = {outcome.job: wiring_problem(outcome) for outcome in forced}
     stop = threading.Event()
-    with ThreadPoolExecutor(max_workers=workers or settings.workers, thread_name_prefix="challenge") as pool:
+    with ThreadPoolExecutor(max_workers=at_a_time, thread_name_prefix="challenge") as pool:
         futures: dict[Future[ChallengeRun], tuple[int, int]] = {}
         try:
             # The patient ones first, so that no long run starts last.
             for row, (job, faults) in sorted(enumerate(batch), key=lambda item: -item[1][0].timeout_s):
                 for column, fault in enumerate(faults):
-                    future = pool.submit(_run_one, root, settings, job, fault, problems[job], stop)
+                    is_graded = (job.falsifier, fault) in graded
+                    future = pool.submit(_run_one, root, settings, job, fault, problems[job], stop, is_graded)
                     futures[future] = (row, column)
             found: dict[tuple[int, int], ChallengeRun] = {}
             for future in as_completed(futures):
@@ -63,11 +67,20 @@ def challenge_jobs(
     return [(job, [found[row, column] for column in range(len(faults))]) for row, (job, faults) in enumerate(batch)]
 
 
-def _run_one(root: Path, settings: Settings, job: Job, fault: str, problem: str, stop: threading.Event) -> ChallengeRun:
+def _run_one(
+    root: Path, settings: Settings, job: Job, fault: str, problem: str, stop: threading.Event, is_graded: bool
+) -> ChallengeRun:
     if problem:
         return ChallengeRun(fault, ChallengeOutcome.BROKEN, problem, 0.0)
     started = time.monotonic()
-    trace = FaultTrace()
-    outcome = run_jobs(root, settings, [job], fault=fault, stop=stop, trace=trace)[0]
-    kind, reason = interpret(outcome, trace)
-    return ChallengeRun(fault, kind, reason, time.monotonic() - started)
+
+    def seeded(relative: float | None = None) -> tuple[ChallengeOutcome, str]:
+        trace = FaultTrace()
+        outcome = run_jobs(root, settings, [job], fault=fault, relative=relative, stop=stop, trace=trace)[0]
+        return interpret(outcome, trace)
+
+    kind, reason = seeded()
+    # A fault that cannot be entered, or never runs, is so at every size.
+    is_seen = kind in (ChallengeOutcome.CAUGHT, ChallengeOutcome.SURVIVED)
+    sensitivity = search(lambda size: seeded(size)[0]) if is_graded and is_seen else None
+    return ChallengeRun(fault, kind, reason, time.monotonic() - started, sensitivity)

@@ -100,6 +100,7 @@ def statement(
                     outcome=item.outcome,
                     reason=item.reason,
                     duration_s=round(item.duration_s, 3),
+                    smallest_caught=None if item.sensitivity is None else item.sensitivity.smallest_caught,
                 )
                 for item in challenges
             ),

@@ -5,6 +5,8 @@
                           -> broken before any test: one child for each folder (a conftest may be to blame)
                           -> broken after the tests: halves, until the job to blame is alone
 
+Several children run side by side if `workers` says so; each is what a single child would be, over fewer test files.
+
 A job that was refuted or went wrong in a session is never run again; only one that would have passed, had the session
 been sealed, is.
 """
@@ -14,15 +16,18 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from pv.process.device import leased
 from pv.process.nodeid import file_argument, split
 from pv.process.pytest_options import arguments
 from pv.process.supervise import Exit, supervise
 from pv.run.facts import Ending
 from pv.run.outcomes import Verdict, judge, judge_node
 from pv.run.session import Session
+from pv.run.shares import Numbered, shares
 from pv.schema.run import Job, Outcome
 from pv.schema.settings import Settings
 from pv.schema.verdict import Result
@@ -45,14 +50,17 @@ class Setup:
 
     root: Path
     settings: Settings
-    fault: str | None = None
-    forced_failure: bool = False
-    on_event: Callable[[RunEvent], None] | None = None
-    stop: threading.Event | None = None
+    fault: str | None
+    relative: float | None
+    forced_failure: bool
+    on_event: Callable[[RunEvent], None] | None
+    stop: threading.Event
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def announce(self, kind: str, job: Job, outcome: Outcome | None = None) -> None:
         if self.on_event is not None:
-            self.on_event(RunEvent(kind, job, outcome))
+            with self._lock:
+                self.on_event(RunEvent(kind, job, outcome))
 
 
 @dataclass(slots=True)
@@ -64,23 +72,22 @@ class FaultTrace:
     broken: str = ""
 
 
-_Numbered = list[tuple[int, Job]]
-"""Jobs with their places in the list that the caller gave."""
-
-
 def run_jobs(
-    root: Path, settings: Settings, jobs: Sequence[Job], *, fault: str | None = None, forced_failure: bool = False,
-    on_event: Callable[[RunEvent], None] | None = None, stop: threading.Event | None = None,
-    trace: FaultTrace | None = None,
+    root: Path, settings: Settings, jobs: Sequence[Job], *, fault: str | None = None, relative: float | None = None,
+    forced_failure: bool = False, on_event: Callable[[RunEvent], None] | None = None,
+    stop: threading.Event | None = None, trace: FaultTrace | None = None, workers: int = 1,
 ) -> list[Outcome]:  # fmt: skip
     """Run every job and judge it; one outcome for each job, in order.
 
     Args:
         fault: `module:function`, entered before any test is imported.
+        relative: size of a graded fault; its own default without it.
         forced_failure: every test's call raises AssertionError instead of running; a wiring that reports anything but
             FAIL cannot be believed when it reports PASS.
         stop: when set, the child is killed and `Stopped` is raised.
         trace: receives what became of `fault`.
+        workers: children at a time. Limits are wall time, so more of them than cores only makes tests slower.
+        on_event: called by one thread at a time, not always the caller's.
     Raises:
         UsageError: a node id is malformed, or its file is missing or outside `root`; nothing was run.
         RunError: a child cannot be started.
@@ -89,15 +96,30 @@ def run_jobs(
     for job in jobs:
         for nodeid in job.nodeids:
             file_argument(root, nodeid)
-    setup = Setup(root, settings, fault, forced_failure, on_event, stop)
+    setup = Setup(root, settings, fault, relative, forced_failure, on_event, stop or threading.Event())
     outcomes: dict[int, Outcome] = {}
     for target in dict.fromkeys(job.target for job in jobs):
         numbered = [(index, job) for index, job in enumerate(jobs) if job.target == target]
-        _run(setup, numbered, outcomes, trace or FaultTrace())
+        _run_shares(setup, shares(numbered, workers), outcomes, trace or FaultTrace())
     return [outcomes[index] for index in range(len(jobs))]
 
 
-def _run(setup: Setup, numbered: _Numbered, outcomes: dict[int, Outcome], trace: FaultTrace) -> None:
+def _run_shares(setup: Setup, divided: Sequence[Numbered], outcomes: dict[int, Outcome], trace: FaultTrace) -> None:
+    if len(divided) == 1:
+        _run(setup, divided[0], outcomes, trace)
+        return
+    with ThreadPoolExecutor(max_workers=len(divided), thread_name_prefix="run") as pool:
+        futures = [pool.submit(_run, setup, share, outcomes, trace) for share in divided]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            # Ctrl-C, or a child that cannot be started: the other children have nobody to report to.
+            setup.stop.set()
+            raise
+
+
+def _run(setup: Setup, numbered: Numbered, outcomes: dict[int, Outcome], trace: FaultTrace) -> None:
     waiting = [numbered]
     while waiting:
         group = waiting.pop(0)
@@ -105,7 +127,7 @@ def _run(setup: Setup, numbered: _Numbered, outcomes: dict[int, Outcome], trace:
             waiting[:0] = _run_group(setup, group, outcomes, trace)
 
 
-def _run_group(setup: Setup, group: _Numbered, outcomes: dict[int, Outcome], trace: FaultTrace) -> list[_Numbered]:
+def _run_group(setup: Setup, group: Numbered, outcomes: dict[int, Outcome], trace: FaultTrace) -> list[Numbered]:
     """Run one child and judge what it settled; returns the groups that fresh children have to run."""
     session, end = _child(setup, [job for _, job in group])
     _trace_fault(session, trace)
@@ -117,7 +139,7 @@ def _run_group(setup: Setup, group: _Numbered, outcomes: dict[int, Outcome], tra
         or bool(trace.broken)
         or (not culprits and not session.has_plan and (ending is Ending.TIMED_OUT or len(folders) == 1))
     )
-    undone: _Numbered = []
+    undone: Numbered = []
     for index, job in group:
         if ending is Ending.SEALED or is_hopeless or job in culprits:
             facts = session.facts(job, ending, session.note(ending, end, job))
@@ -143,8 +165,8 @@ def _trace_fault(session: Session, trace: FaultTrace) -> None:
         trace.broken = session.fault_message
 
 
-def _by_folder(group: _Numbered) -> list[_Numbered]:
-    folders: dict[str, _Numbered] = {}
+def _by_folder(group: Numbered) -> list[Numbered]:
+    folders: dict[str, Numbered] = {}
     for index, job in group:
         folder = split(job.nodeids[0])[0].rpartition("/")[0] if job.nodeids else ""
         folders.setdefault(folder, []).append((index, job))
@@ -185,10 +207,13 @@ def _child(setup: Setup, jobs: Sequence[Job]) -> tuple[Session, Exit]:
         "target": target,
         "model": None if model is None else str(model),
         "fault": setup.fault,
+        "relative": setup.relative,
         "forced_failure": setup.forced_failure,
         "stop_at_failure": setup.fault is not None,
     }
-    session = Session(jobs, nonce, setup.announce)
     # Triton reads this when it is imported; only this target may have it.
     extra = {"TRITON_INTERPRET": "1"} if target == "cuda-interpreted" else {}
-    return session, supervise(setup.root, spec, session, stop=setup.stop, environment=extra)
+    with leased(target, stop=setup.stop) as device:
+        # The time that a test has starts with its process, not with the wait for a device.
+        session = Session(jobs, nonce, setup.announce)
+        return session, supervise(setup.root, spec, session, stop=setup.stop, environment={**extra, **device})

@@ -1,9 +1,9 @@
 """Seeding a fault in the child, and noticing whether its code ever ran.
 
-A fault is `module:function`, a factory of context managers. It counts as applied when, after it was entered, a
-Python function written in its module's file is called; or when the object that it yields says so itself through an
-attribute `applied` (a boolean, or a function that returns one), which is the way for faults that change data or are
-compiled to machine code.
+A fault is `module:function`, a factory of context managers; a graded one is called with `relative=`. It counts as
+applied when, after it was entered, a Python function written in its module's file is called; or when the object that
+it yields says so itself through an attribute `applied` (a boolean, or a function that returns one), which is the way
+for faults that change data or are compiled to machine code.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ class FaultError(Exception):
 class SeededFault:
     """One entered fault; `on_applied` is called once."""
 
-    def __init__(self, reference: str, on_applied: Callable[[], None]) -> None:
+    def __init__(self, reference: str, on_applied: Callable[[], None], relative: float | None = None) -> None:
         self._reference = reference
+        self._arguments = {} if relative is None else {"relative": relative}
         self._on_applied = on_applied
         self._applied = False
         self._manager: AbstractContextManager[Any] | None = None
@@ -43,7 +44,7 @@ class SeededFault:
         module_name, _, function = self._reference.partition(":")
         try:
             module = importlib.import_module(module_name)
-            manager = getattr(module, function)()
+            manager = getattr(module, function)(**self._arguments)
             self._yielded = manager.__enter__()
         except Exception as err:
             raise FaultError(f"{self._reference}: {type(err).__name__}: {err}") from err

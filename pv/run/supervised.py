@@ -76,7 +76,7 @@ class Supervised:
         self._error: BaseException | None = None
         self._fault: SeededFault | None = None
         if spec["fault"] is not None:
-            self._fault = SeededFault(spec["fault"], lambda: self._send("fault", state="applied"))
+            self._fault = SeededFault(spec["fault"], lambda: self._send("fault", state="applied"), spec["relative"])
         self._send("start", nonce=self._nonce)
 
     # session

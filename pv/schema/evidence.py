@@ -43,6 +43,8 @@ class ChallengeRecord(Model):
     outcome: ChallengeOutcome
     reason: str
     duration_s: float = Field(ge=0)
+    smallest_caught: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Relative size of a graded fault, where it was searched for and found."""
 
 
 class AttachmentRecord(Model):

@@ -81,10 +81,23 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """How small a graded fault may be and still be seen."""
+
+    smallest_caught: float | None
+    """Relative size; None if no size was caught."""
+    tried: tuple[tuple[float, ChallengeOutcome], ...]
+    """Sizes in the order of the runs."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChallengeRun:
     """One falsifier with one seeded fault."""
 
     fault: str
     outcome: ChallengeOutcome
+    """At the size that the fault has without arguments."""
     reason: str
     duration_s: float
+    sensitivity: Sensitivity | None = None
+    """Where it was asked for and the fault has a size."""

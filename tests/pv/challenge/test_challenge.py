@@ -235,3 +235,33 @@ def test_caught_needs_a_failure_with_the_fault_applied(
     kind, _ = interpret(outcome, FaultTrace(entered, applied, broken))
     assert (kind is ChallengeOutcome.CAUGHT) == (result is Result.FAIL and entered and applied and not broken)
     assert (kind is ChallengeOutcome.SURVIVED) == (result is Result.PASS and entered and applied and not broken)
+
+
+def test_graded_fault_is_called_with_its_size(root: Path) -> None:
+    """The falsifier compares with a limit of 1e-3 of 4, so relative sizes from 1e-3 on are caught."""
+    (root / "graded.py").write_text(
+        "from contextlib import contextmanager\nimport subject\n\n@contextmanager\ndef scale(relative=0.5):\n"
+        "    right = subject.double\n    subject.double = lambda x: right(x) * (1 + relative)\n"
+        "    yield\n    subject.double = right\n"
+    )
+    (root / "test_b.py").write_text(
+        "import subject\n\ndef test_near():\n    assert abs(subject.double(2) - 4) < 4e-3\n"
+    )
+    near = Job("F-near", "c", ("test_b.py::test_near",), "cpu", 20.0)
+    [(_, [plain])] = challenge_jobs(root, Settings(), [(near, ["graded:scale"])])
+    assert (plain.outcome, plain.sensitivity) == (ChallengeOutcome.CAUGHT, None)
+    graded = {("F-near", "graded:scale"), ("F-near", "faults:plus_one")}
+    [(_, runs)] = challenge_jobs(root, Settings(), [(near, ["graded:scale", "faults:unused"])], graded=graded)
+    assert runs[0].sensitivity is not None
+    assert runs[0].sensitivity.smallest_caught == pytest.approx(1e-3, rel=0.05)
+    assert runs[1].sensitivity is None
+
+
+def test_fault_that_takes_no_size_has_no_sensitivity(root: Path) -> None:
+    [(_, [run])] = challenge_jobs(
+        root, Settings(), [(job("test_double"), ["faults:plus_one"])], graded={("F-test_double", "faults:plus_one")}
+    )
+    assert run.outcome is ChallengeOutcome.CAUGHT
+    assert run.sensitivity is not None
+    assert run.sensitivity.smallest_caught is None
+    assert {outcome for _, outcome in run.sensitivity.tried} == {ChallengeOutcome.BROKEN}

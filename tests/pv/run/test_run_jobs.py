@@ -250,3 +250,16 @@ def test_fault_is_entered_before_test_modules_are_imported(root: Path) -> None:
     [outcome] = run_jobs(root, Settings(), [job("test_x", file="test_b.py")], fault="faults:other", trace=trace)
     assert outcome.result is Result.PASS
     assert (trace.entered, trace.applied, trace.broken) == (True, False, "")
+
+
+def test_child_sees_one_device_of_the_visible_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set before the child imports anything, so that no library has counted the devices yet."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,4")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "test_d.py").write_text(
+        "import os\nSEEN = os.environ['CUDA_VISIBLE_DEVICES']\n"
+        "def test_x(pv):\n    pv.ran_on({'target': 'cuda:sm_90', 'visible': SEEN})\n"
+    )
+    jobs = [Job("F-d", "c", ("test_d.py::test_x",), target, 20.0) for target in ("cuda", "cuda:sm_90")]
+    outcomes = run_jobs(tmp_path, Settings(), jobs)
+    assert [(outcome.result, outcome.device.get("visible")) for outcome in outcomes] == [(Result.PASS, "6")] * 2
