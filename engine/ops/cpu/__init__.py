@@ -72,7 +72,7 @@ def matmul(x: F32, weight: Weight) -> F32:
     if out.size == 0:
         return out
     row_bytes = weight.data.shape[1]
-    flat, result = _writable(x).reshape(-1), out.reshape(-1)
+    flat, result = contiguous(x).reshape(-1), out.reshape(-1)
     parts = _parts(rows * columns * (tokens + _DECODE_COST))
     if parts > 1:
         with _one_at_a_time:
@@ -85,7 +85,7 @@ def matmul(x: F32, weight: Weight) -> F32:
 def rms_norm(x: F32, weight: F32, *, eps: float) -> F32:
     """Divide each row of x (T, D) by its root mean square, then scale by weight (D,)."""
     out = np.empty_like(x)
-    kernels.rms_norm(_writable(x), _writable(weight), np.float32(eps), out)
+    kernels.rms_norm(contiguous(x), contiguous(weight), np.float32(eps), out)
     return out
 
 
@@ -103,7 +103,7 @@ def rope(x: F32, positions: I64, *, theta: float) -> F32:
     if head_dim % 2 or positions.shape != (tokens,):
         raise ShapeError(f"rope: head dim {head_dim} must be even and positions {positions.shape} be ({tokens},)")
     out = np.empty_like(x)
-    kernels.rope(_writable(x), positions, _frequencies(head_dim, float(theta)), out)
+    kernels.rope(contiguous(x), positions, _frequencies(head_dim, float(theta)), out)
     return out
 
 
@@ -133,7 +133,7 @@ def attention(q: F32, k: F32, v: F32, positions: I64) -> F32:
         raise ShapeError(f"attention: {heads} heads over {kv_heads} kv heads, {slots} cached slots")
     out = np.empty_like(q)
     scale = np.float32(head_dim**-0.5)
-    arguments = (_writable(q), _writable(k), _writable(v), positions, scale, out)
+    arguments = (contiguous(q), contiguous(k), contiguous(v), positions, scale, out)
     # a slot costs two multiply-adds per element, one of them (the weighted sum of v) through memory
     parts = _parts(tokens * heads * slots * head_dim * 4)
     if parts > 1:
@@ -148,6 +148,6 @@ def _parts(cost: int) -> int:
     return threads() if cost >= _PARALLEL_FROM else 1
 
 
-def _writable(x: F32) -> F32:
+def contiguous(x: F32) -> F32:
     """The array itself if it is contiguous and writable, else a copy: numba compiles once per kind of array."""
     return x if x.flags.c_contiguous and x.flags.writeable else np.array(x, order="C")

@@ -1,0 +1,172 @@
+"""Weights interleaved by 8 rows (16 with AVX-512): what the integer kernels read.
+
+Rows form groups of 8 or 16, as many as a vector has 32-bit lanes. A group holds, block by block along the columns,
+the blocks of its rows, dword by dword:
+
+    dwords 0 of rows 0..7, dwords 1 of rows 0..7, ...    one vector each: lane r is row r
+    halves of rows 0..7                                  half a vector: the float16 scales of types whose block is not
+                                                         a whole number of dwords
+
+    type   block  dwords                                 halves
+    Q4_K     144  36: d and dmin, 3 of scales, 32 qs     -
+    Q5_K     176  44: d and dmin, 3 of scales, 8 qh, 32  -
+    Q6_K     210  52: 32 ql, 16 qh, 4 scales             d
+    Q8_0      34   8: qs                                 d
+    Q5_0      22   5: qh, 4 qs                           d
+
+The bytes are those of the file in another order, and as many; only qh of Q5_0 is rearranged within itself: bit g of
+byte j becomes the fifth bit of weight 4g + j. Missing rows of the last group are zero.
+"""
+
+# mypy: disallow-untyped-decorators=False
+
+from __future__ import annotations
+
+import mmap
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.gguf.types import GgmlType, layout
+from engine.ops.cpu.compiled import compiled
+from engine.ops.cpu.llvm import load_u16, load_u32
+from engine.ops.protocol import U8, Weight
+
+# first byte of the dwords in a block, their number, first byte of the half (or -1)
+_FIELDS = {
+    GgmlType.Q4_K: (0, 36, -1),
+    GgmlType.Q5_K: (0, 44, -1),
+    GgmlType.Q6_K: (0, 52, 208),
+    GgmlType.Q8_0: (2, 8, 0),
+    GgmlType.Q5_0: (2, 5, 0),
+}
+TYPES = frozenset(_FIELDS)
+"""Types that have an interleaved form."""
+
+# Pages of the mapped file that are resident at once while a weight is interleaved, per thread.
+_BYTES_AT_ONCE = 4 << 20
+_LINE = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Interleaved:
+    """One weight in groups of `lanes` rows."""
+
+    name: str
+    type: GgmlType
+    shape: tuple[int, int]
+    lanes: int
+    data: np.ndarray[tuple[int], np.dtype[np.uint32]]
+    """Starts at a cache line."""
+
+    @property
+    def groups(self) -> int:
+        return -(-self.shape[0] // self.lanes)
+
+    @property
+    def group_bytes(self) -> int:
+        return self.data.nbytes // max(1, self.groups)
+
+
+def interleave(weight: Weight, lanes: int, threads: int) -> Interleaved:
+    """Rearrange a weight in groups of `lanes` rows; pages of a mapped file are given back as soon as they were read."""
+    rows, columns = weight.shape
+    block_size, type_size = layout(weight.type)
+    blocks = columns // block_size
+    groups = -(-rows // lanes)
+    data = _aligned(groups * lanes * blocks * type_size)
+    raw = weight.data.reshape(-1)
+    if raw.flags.writeable:
+        raw = raw.view()
+        raw.flags.writeable = False  # numba compiles once per kind of array; model files are mapped read-only
+    fields = _FIELDS[weight.type]
+    spread = weight.type is GgmlType.Q5_0
+    step = max(1, _BYTES_AT_ONCE // max(1, lanes * blocks * type_size))
+    release = _Release(weight.data)
+
+    def part(first: int) -> None:
+        last = min(groups, first + step)
+        _interleave(raw, rows, blocks, type_size, *fields, spread, lanes, data, first, last)
+        release(first * lanes * blocks * type_size, min(rows, last * lanes) * blocks * type_size)
+
+    starts = range(0, groups, step)
+    if threads > 1 and len(starts) > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(part, starts))
+    else:
+        for first in starts:
+            part(first)
+    return Interleaved(weight.name, weight.type, weight.shape, lanes, data)
+
+
+def _aligned(size_bytes: int) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
+    """Uninitialised dwords that start at a cache line."""
+    room = np.empty(size_bytes // 4 + _LINE // 4, np.uint32)
+    start = -room.ctypes.data % _LINE // 4
+    return room[start : start + size_bytes // 4]
+
+
+class _Release:
+    """Tells the kernel that pages of the mapped file are no longer needed; they come back if read again."""
+
+    def __init__(self, view: U8) -> None:
+        base: Any = view
+        while isinstance(base, np.ndarray):
+            whole, base = base, base.base
+        base = base.obj if isinstance(base, memoryview) else base
+        self._map = base if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED") else None
+        self._start = view.ctypes.data - whole.ctypes.data if self._map is not None else 0
+
+    def __call__(self, first: int, last: int) -> None:
+        """Release the whole pages within bytes first : last of the view."""
+        if self._map is None:
+            return
+        start = -(-(self._start + first) // mmap.PAGESIZE) * mmap.PAGESIZE
+        length = (self._start + last) // mmap.PAGESIZE * mmap.PAGESIZE - start
+        if length > 0:
+            self._map.madvise(mmap.MADV_DONTNEED, start, length)
+
+
+@compiled()
+def _interleave(
+    raw: Any, rows: int, blocks: int, type_size: int, dword_at: int, dwords: int, half_at: int, spread: bool,
+    lanes: int, out: Any, first: int, last: int,
+) -> None:  # fmt: skip
+    """Groups first : last of `out` (dwords) from the rows of `raw` (bytes); see the module's drawing."""
+    row_bytes = blocks * type_size
+    block_dwords = type_size * lanes // 4
+    for group in range(first, last):
+        here = min(lanes, rows - group * lanes)
+        for block in range(blocks):
+            to = (group * blocks + block) * block_dwords
+            at = group * lanes * row_bytes + block * type_size
+            for row in range(lanes):
+                source = at + row * row_bytes + dword_at
+                if row < here:
+                    for dword in range(dwords):
+                        out[to + lanes * dword + row] = load_u32(raw, source + 4 * dword)
+                    if spread:
+                        out[to + row] = _spread(out[to + row])
+                else:
+                    for dword in range(dwords):
+                        out[to + lanes * dword + row] = np.uint32(0)
+            if half_at >= 0:
+                to += lanes * dwords
+                for pair in range(lanes // 2):
+                    both = np.uint32(0)
+                    if 2 * pair < here:
+                        both |= np.uint32(load_u16(raw, at + 2 * pair * row_bytes + half_at))
+                    if 2 * pair + 1 < here:
+                        both |= np.uint32(load_u16(raw, at + (2 * pair + 1) * row_bytes + half_at)) << np.uint32(16)
+                    out[to + pair] = both
+
+
+@compiled(inline="always")
+def _spread(bits: Any) -> Any:
+    """Bit 4g + j to bit g of byte j."""
+    found = np.uint32(0)
+    for index in range(32):
+        found |= ((bits >> np.uint32(index)) & np.uint32(1)) << np.uint32(8 * (index & 3) + (index >> 2))
+    return found

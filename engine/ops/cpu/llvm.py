@@ -1,0 +1,141 @@
+"""Pieces of LLVM code that the kernels share: unaligned loads, splats, fused multiply-add, atomics."""
+
+# mypy: disallow-untyped-decorators=False
+# ruff: noqa: ARG001 - numba reads the signature of an intrinsic from parameters that only its types use
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+I8, I16, I32, I64 = (ir.IntType(width) for width in (8, 16, 32, 64))
+FLOAT = ir.FloatType()
+
+
+def data_pointer(context: Any, builder: Any, type_: Any, array: Any) -> Any:
+    """Pointer to the first element of an array argument."""
+    return context.make_array(type_)(context, builder, array).data
+
+
+def load(builder: Any, pointer: Any, type_: Any, align: int = 1) -> Any:
+    """A value of any type from a byte pointer."""
+    value = builder.load(builder.bitcast(pointer, type_.as_pointer()))
+    value.align = align
+    return value
+
+
+def splat(builder: Any, value: Any, lanes: int) -> Any:
+    """A vector with one value in all lanes."""
+    undefined = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(I32, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
+
+
+def constant(value: int, lanes: int, type_: Any = I32) -> Any:
+    """A vector constant with one value in all lanes."""
+    return ir.Constant(ir.VectorType(type_, lanes), [value] * lanes)
+
+
+def call(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
+    """Call an LLVM intrinsic by name."""
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+
+def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """a * b + c with one rounding, lane by lane."""
+    return call(builder, f"llvm.fma.v{a.type.count}f32", a.type, [a, b, c])
+
+
+def _loader(element: Any, result: Any) -> Any:
+    @intrinsic
+    def load_element(typingctx: Any, raw: Any, offset: Any) -> Any:
+        """One little-endian element of a uint8 array at any byte."""
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            pointer = data_pointer(context, builder, signature.args[0], arguments[0])
+            return load(builder, builder.gep(pointer, [arguments[1]]), element)
+
+        return result(raw, types.int64), generate
+
+    return load_element
+
+
+load_u16 = _loader(I16, types.uint16)
+load_u32 = _loader(I32, types.uint32)
+
+
+@intrinsic
+def address_of(typingctx: Any, array: Any) -> Any:
+    """Address of the first element of an array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ptrtoint(data_pointer(context, builder, signature.args[0], arguments[0]), I64)
+
+    return types.int64(array), generate
+
+
+def _place(builder: Any, address: Any, index: Any) -> Any:
+    """Pointer to 64-bit word `index` behind an address."""
+    return builder.gep(builder.inttoptr(address, I64.as_pointer()), [index])
+
+
+@intrinsic
+def read_word(typingctx: Any, address: Any, index: Any) -> Any:
+    """Word `index` behind an address, as other threads last wrote it (acquire)."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load_atomic(_place(builder, *arguments), ordering="acquire", align=8)
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def write_word(typingctx: Any, address: Any, index: Any, value: Any) -> Any:
+    """Set word `index` behind an address; what was written before is seen by who reads it (release)."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = _place(builder, arguments[0], arguments[1])
+        builder.store_atomic(arguments[2], place, ordering="release", align=8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def add_word(typingctx: Any, address: Any, index: Any, value: Any) -> Any:
+    """Add to word `index` behind an address in one step; the word as it was before."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = _place(builder, arguments[0], arguments[1])
+        return builder.atomic_rmw("add", place, arguments[2], ordering="acq_rel")
+
+    return types.int64(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def breathe(typingctx: Any) -> Any:
+    """One step of waiting: tells x86 that this is a spin loop, does nothing elsewhere."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if builder.module.triple.startswith("x86_64"):
+            call(builder, "llvm.x86.sse2.pause", ir.VoidType(), [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def call_address(typingctx: Any, function: Any, arguments: Any, part: Any) -> Any:
+    """Call the compiled function void(int64, int64) at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [I64, I64])
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), [values[1], values[2]])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
