@@ -59,14 +59,32 @@ def guarded(run: Callable[[], object]) -> int:
     except _ArgumentError as err:
         _say(_argument_error(err))
         return 2
+    except OSError as err:
+        # A disk, a permission, a limit: nothing that a report to us would mend.
+        _flush()
+        _show_traceback()
+        _say(f"{_relative(err.filename)}: {err.strerror or err}")
+        return 2
     except Exception as err:  # the last line of defence: nobody sees a traceback unasked
         _flush()
-        if os.environ.get(TRACEBACK, "0") not in ("", "0"):
-            traceback.print_exc()
+        _show_traceback()
         detail = " ".join(str(err).split())[:300]
         _say(f"internal error: {type(err).__name__}: {detail}; set {TRACEBACK}=1 to see where, and please report it")
         return INTERNAL
     return code if isinstance(code, int) else 0
+
+
+def _show_traceback() -> None:
+    if os.environ.get(TRACEBACK, "0") not in ("", "0"):
+        traceback.print_exc()
+
+
+def _relative(path: object) -> str:
+    """A path as the user would write it; outside the working directory it stays as it is."""
+    if not isinstance(path, str) or not path:
+        return "a file cannot be used"
+    near = os.path.relpath(path)
+    return path if near.startswith("..") else near
 
 
 def _argument_error(err: Exception) -> str:

@@ -46,7 +46,7 @@ def read_evidence(folder: Path, *, now: datetime | None = None) -> Evidence:
 def _general(item: Ignored) -> str:
     """The reason without what is particular to one record, so that equal reasons are counted together."""
     if item.why.startswith("run "):
-        return "an interrupted run never committed them"
+        return "the run that wrote them was interrupted"
     if item.why.startswith("started "):
         return "they are from the future, or have no valid time"
     return item.why

@@ -6,7 +6,8 @@
     aborted   runs with an intent and no end
 
 A record counts from the moment its ledger line is durable; a run that dies between the two leaves a record that
-nothing names, which proves nothing and harms nothing.
+nothing names, which proves nothing and harms nothing. A PASS counts only if its run ended as well: an interrupted run
+may refute, and it never proves.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pv.errors import EvidenceError
 from pv.evidence.ledger import Ledger, Line
 from pv.evidence.store import OtherVersion, Store
 from pv.schema.store import Aborted, Ignored, Problem, Stored
+from pv.schema.verdict import Result
 
 CLOCK_SLACK: Final = timedelta(minutes=5)
 
@@ -50,17 +52,18 @@ def scan(folder: Path, *, now: datetime | None = None) -> Scan:
     """
     found = Scan()
     store = Store(folder)
+    # Ledgers first: what a line names was there before the line, whoever is writing meanwhile.
+    found.ledgers = {host: list(Ledger(folder, host).lines()) for host in store.hosts()}
     others = _read_records(store, found)
     named: set[str] = set()
-    for host in store.hosts():
-        lines = found.ledgers[host] = list(Ledger(folder, host).lines())
+    for host, lines in found.ledgers.items():
         for problem in _Runs(host, found, others, named).read(lines):
             found.problems.append(problem)
     latest = (now or datetime.now(UTC)) + CLOCK_SLACK
     interrupted = {item.run for item in found.aborted}
     for digest, stored in list(found.records.items()):
         ignored = None
-        if digest not in named:
+        if digest not in named or (_is_pass(stored) and stored.statement.predicate.run in interrupted):
             ignored = _uncommitted(stored, interrupted)
         elif why := _untimely(stored, latest):
             ignored = Ignored(digest, why)
@@ -97,8 +100,12 @@ def _read_records(store: Store, found: Scan) -> set[str]:
 def _uncommitted(stored: Stored, interrupted: set[str]) -> Ignored:
     run = stored.statement.predicate.run
     if run in interrupted:
-        return Ignored(stored.digest, f"run {run} was interrupted before it committed this record", is_harmless=True)
+        return Ignored(stored.digest, f"run {run} was interrupted before it ended", is_harmless=True)
     return Ignored(stored.digest, "no ledger line names this record; it was not written by a run")
+
+
+def _is_pass(stored: Stored) -> bool:
+    return stored.statement.predicate.result is Result.PASS
 
 
 def _untimely(stored: Stored, latest: datetime) -> str:

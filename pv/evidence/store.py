@@ -16,7 +16,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from pv.atomic import locked, write_atomically
+from pv.atomic import locked, remove_leftovers, write_atomically
 from pv.errors import EvidenceError
 from pv.evidence.strict import canonical, strict_json
 from pv.schema.evidence import PREDICATE_TYPE, Statement
@@ -60,6 +60,11 @@ class Store:
             EvidenceError: missing, changed, or not a record of this version.
         """
         return self.parse(self.path_of(digest)).statement
+
+    def sweep(self) -> None:
+        """Remove what killed processes left; the caller holds the lock, so nobody is writing here."""
+        for folder in (self.records, self.attachments, self.folder / "ledger"):
+            remove_leftovers(folder)
 
     def path_of(self, digest: str) -> Path:
         return self.records / f"{digest.removeprefix('sha256:')}.json"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pv.atomic import write_atomically
+from pv.atomic import remove_leftovers, write_atomically
 from pv.bind.collect import collect
 from pv.challenge import challenge_jobs
 from pv.discharge.block import as_discharge, with_block
@@ -32,7 +32,7 @@ from pv.schema.settings import Settings
 from pv.schema.standing import ContractStanding, FalsifierStanding
 from pv.schema.verdict import Result, Standing, is_weaker, serves
 from pv.workflow.select import Selected, contracts_of
-from pv.workflow.standings import fingerprints, standings
+from pv.workflow.standings import Standings, fingerprints, standings
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,7 @@ def discharge(
     # What is recorded is hashed now; what the cache remembers is good enough to see whether it changed meanwhile.
     before = _fingerprints(root, settings, runnable, strict=True)
     with store.lock():
+        store.sweep()
         ledger.append(
             "intent", run=run, time=started, planned=[[item.falsifier.id, item.job.target] for item in runnable]
         )
@@ -172,6 +173,7 @@ def discharge(
     # Under the lock, so that of two runs that end together the later one sees the evidence of both.
     with store.lock():
         judged = standings(root, settings, [contract for _, contract in concerned], today=began.date())
+        _refuse_unreadable(judged, runnable)
         written = _write_blocks(root, concerned, judged.contracts)
     by_id = {item.falsifier: item for contract in judged.contracts for item in contract.falsifiers}
     shown = {item.falsifier.id for item in planned}
@@ -319,6 +321,13 @@ def _unless_changed(outcome: Outcome, before: Fingerprint, after: Fingerprint) -
     )
 
 
+def _refuse_unreadable(judged: Standings, ran: Sequence[Planned]) -> None:
+    """What has just run could be read then; if it cannot be read now, no block is better than a wrong one."""
+    for falsifier, reason in judged.unreadable_inputs:
+        if any(item.falsifier.id == falsifier for item in ran):
+            raise EvidenceError(f"{falsifier}: {reason}; its evidence is recorded, the discharge block is not written")
+
+
 def _not_run(item: Planned) -> Outcome:
     return Outcome(job=item.job, result=Result.NOT_RUN, reason=item.unbound, duration_s=0.0)
 
@@ -340,6 +349,8 @@ def _write_blocks(
     """Put the recomputed block into each file, and prove by reading it back that nothing else changed."""
     by_id = {item.contract: item for item in judged}
     written: list[str] = []
+    for folder in {(root / loaded.path).parent for loaded, _ in contracts}:
+        remove_leftovers(folder)
     for loaded, contract in contracts:
         path = root / loaded.path
         try:

@@ -24,10 +24,15 @@ class Standings:
     contracts: tuple[ContractStanding, ...]
     records: int
     """Evidence records read."""
-    unreadable: tuple[str, ...] = ()
+    unreadable_inputs: tuple[tuple[str, str], ...] = ()
     """Falsifiers whose inputs cannot be fingerprinted, with the reason."""
     notes: tuple[str, ...] = ()
     """What a reader has to know about the store: records that do not count, runs without an end."""
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """The same, one line each."""
+        return tuple(f"{falsifier}: {reason}" for falsifier, reason in self.unreadable_inputs)
 
 
 def model_path(root: Path, settings: Settings) -> Path | None:
@@ -102,14 +107,14 @@ def standings(
         EvidenceError: the store is damaged; then nothing counts.
     """
     facts = gather(root, settings, strict=strict)
-    unreadable: list[str] = []
+    unreadable: list[tuple[str, str]] = []
     judged = []
     for contract in contracts:
         found: dict[str, FalsifierStanding] = {}
         for falsifier in contract.falsifiers:
             _, proofs, trouble = facts.of(contract, falsifier)
             if trouble:
-                unreadable.append(f"{falsifier.id}: {trouble}")
+                unreadable.append((falsifier.id, trouble))
             found[falsifier.id] = falsifier_standing(falsifier, proofs)
         judged.append(contract_standing(contract, found, today=today))
     return Standings(tuple(judged), facts.count, tuple(unreadable), facts.notes)
