@@ -10,7 +10,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pv.diff.kinds import Change, Class
-from pv.schema.contract import Challenge, Contract, Equation, Falsifier, Obligation, ObligationType, Tolerance, Waiver
+from pv.schema.contract import (
+    Challenge,
+    Contract,
+    Equation,
+    Falsifier,
+    Obligation,
+    ObligationType,
+    Suppression,
+    Tolerance,
+    Waiver,
+)
 from pv.schema.verdict import serves
 
 _EDITORIAL_KEYS: Final = ("title", "description")
@@ -43,6 +53,8 @@ def _contract(old: Contract, new: Contract) -> Iterator[Change]:
     yield from _named("falsifiers", _by_id(old.falsifiers), _by_id(new.falsifiers), falsifier)
     waivers = _by_obligation(old.waivers), _by_obligation(new.waivers)
     yield from _named("waivers", *waivers, _waiver, gone=Class.TIGHTENED, come=Class.LOOSENED)
+    suppressed = [_suppression(item) for item in old.suppress], [_suppression(item) for item in new.suppress]
+    yield from _set("suppress", *suppressed, gone=Class.EDITORIAL, come=Class.EDITORIAL)
 
 
 def _equation(key: str, old: Equation, new: Equation) -> Iterator[Change]:
@@ -146,6 +158,10 @@ def _waiver(key: str, old: Waiver, new: Waiver) -> Iterator[Change]:
         yield Change(kind, f"{key}.expires", old.expires.isoformat(), new.expires.isoformat())
     yield from _text(f"{key}.owner", old.owner, new.owner, Class.EDITORIAL)
     yield from _text(f"{key}.reason", old.reason, new.reason, Class.EDITORIAL)
+
+
+def _suppression(item: Suppression) -> str:
+    return f"{item.rule} of {item.id} until {item.until} by {item.owner}: {item.reason}"
 
 
 def _named(

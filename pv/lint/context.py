@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from pv.catalog import Catalog
+from pv.lint.known import Baseline, Leftover
 from pv.lint.modules import Modules
 from pv.load import Loaded
 from pv.schema.binding import CollectedTest, Collection
@@ -32,12 +33,28 @@ class LintContext:
     """Standings recomputed from evidence, by contract id; None where evidence was not looked at."""
     evidence_problem: str = ""
     """Why standings could not be recomputed; empty if they could."""
+    previous: Mapping[str, tuple[str, Contract | None]] | None = None
+    """Contracts as they were at `since`, by id, with their paths; None for one that had errors. None: not looked at."""
+    since: str = ""
+    """The git ref of `previous`."""
+    unregistered: Mapping[str, str] | None = None
+    """Falsifiers whose evidence is not shown to be younger than its claim, with the reason; None: not looked at."""
+    history_problem: str = ""
+    """Why evidence could not be compared with git history; empty if it could."""
+    baseline: Baseline | None = None
+    """Findings that are known; None without a baseline."""
+    leftover: Leftover = field(default_factory=Leftover)
+    """What nothing needed; known only to late rules."""
     today: date = field(default_factory=lambda: datetime.now(UTC).date())
 
     @cached_property
     def readable(self) -> tuple[tuple[Loaded, Contract], ...]:
         """Every file whose contract could be read."""
         return tuple((item, item.contract) for item in self.catalog.loaded if item.contract is not None)
+
+    @cached_property
+    def by_path(self) -> Mapping[str, Loaded]:
+        return {item.path: item for item in self.catalog.loaded}
 
     @cached_property
     def contract_ids(self) -> frozenset[str]:

@@ -22,6 +22,8 @@ from pv.lint.rules.duplicate_obligation_id import DuplicateObligationId
 from pv.lint.rules.duplicate_waiver import DuplicateWaiver
 from pv.lint.rules.edited_discharge import EditedDischarge
 from pv.lint.rules.empty_file import EmptyFile
+from pv.lint.rules.expired_baseline_entry import ExpiredBaselineEntry
+from pv.lint.rules.expired_suppression import ExpiredSuppression
 from pv.lint.rules.expired_waiver import ExpiredWaiver
 from pv.lint.rules.file_name_mismatch import FileNameMismatch
 from pv.lint.rules.forbidden_character import ForbiddenCharacter
@@ -38,6 +40,7 @@ from pv.lint.rules.missing_key import MissingKey
 from pv.lint.rules.missing_marker import MissingMarker
 from pv.lint.rules.missing_reference import MissingReference
 from pv.lint.rules.missing_tolerance import MissingTolerance
+from pv.lint.rules.missing_version_bump import MissingVersionBump
 from pv.lint.rules.more_findings import MoreFindings
 from pv.lint.rules.not_a_mapping import NotAMapping
 from pv.lint.rules.not_utf_8 import NotUtf8
@@ -53,6 +56,7 @@ from pv.lint.rules.several_documents import SeveralDocuments
 from pv.lint.rules.shadowed_test import ShadowedTest
 from pv.lint.rules.stale_discharge import StaleDischarge
 from pv.lint.rules.tag import Tag
+from pv.lint.rules.threshold_after_evidence import ThresholdAfterEvidence
 from pv.lint.rules.tolerance_and_exact import ToleranceAndExact
 from pv.lint.rules.too_deep import TooDeep
 from pv.lint.rules.too_large import TooLarge
@@ -65,12 +69,16 @@ from pv.lint.rules.unknown_fault import UnknownFault
 from pv.lint.rules.unknown_key import UnknownKey
 from pv.lint.rules.unknown_obligation import UnknownObligation
 from pv.lint.rules.unknown_subject import UnknownSubject
+from pv.lint.rules.unknown_suppressed_rule import UnknownSuppressedRule
 from pv.lint.rules.unsafe_test_path import UnsafeTestPath
+from pv.lint.rules.unused_baseline_entry import UnusedBaselineEntry
 from pv.lint.rules.unused_equation import UnusedEquation
+from pv.lint.rules.unused_suppression import UnusedSuppression
 from pv.lint.rules.waiver_without_obligation import WaiverWithoutObligation
 from pv.lint.rules.wrong_type import WrongType
 from pv.lint.rules.xfail_test import XfailTest
 from pv.lint.rules.yaml_syntax import YamlSyntax
+from pv.schema.finding import Finding
 from pv.suggest import did_you_mean
 
 RULES: tuple[Rule, ...] = (
@@ -92,6 +100,8 @@ RULES: tuple[Rule, ...] = (
     DuplicateWaiver(),
     EditedDischarge(),
     EmptyFile(),
+    ExpiredBaselineEntry(),
+    ExpiredSuppression(),
     ExpiredWaiver(),
     FileNameMismatch(),
     ForbiddenCharacter(),
@@ -108,6 +118,7 @@ RULES: tuple[Rule, ...] = (
     MissingMarker(),
     MissingReference(),
     MissingTolerance(),
+    MissingVersionBump(),
     MoreFindings(),
     NotAMapping(),
     NotUtf8(),
@@ -123,6 +134,7 @@ RULES: tuple[Rule, ...] = (
     ShadowedTest(),
     StaleDischarge(),
     Tag(),
+    ThresholdAfterEvidence(),
     ToleranceAndExact(),
     TooDeep(),
     TooLarge(),
@@ -135,8 +147,11 @@ RULES: tuple[Rule, ...] = (
     UnknownKey(),
     UnknownObligation(),
     UnknownSubject(),
+    UnknownSuppressedRule(),
     UnsafeTestPath(),
+    UnusedBaselineEntry(),
     UnusedEquation(),
+    UnusedSuppression(),
     WaiverWithoutObligation(),
     WrongType(),
     XfailTest(),
@@ -155,3 +170,9 @@ def rule_named(name: str) -> Rule:
         hint = did_you_mean(name, RULES_BY_NAME) or "; 'pv rules' lists them"
         raise UsageError(f"no rule is called {name!r}{hint}")
     return rule
+
+
+def may_be_known(finding: Finding) -> bool:
+    """Whether a contract or a baseline may hide it."""
+    rule = RULES_BY_NAME.get(finding.rule)
+    return rule is not None and rule.suppressible

@@ -47,6 +47,8 @@ class Rule(ABC):
     """Kebab-case, the problem's name, so that 'allow ...' reads well."""
     severity: ClassVar[Severity] = Severity.ERROR
     stage: ClassVar[Stage] = Stage.CATALOG
+    suppressible: ClassVar[bool] = True
+    """Whether a contract or a baseline may hide its findings."""
     fix: ClassVar[str] = ""
     """What to do, in one line, where every finding has the same remedy."""
 
@@ -91,12 +93,19 @@ class LoaderRule(Rule):
     """Documents a finding that `pv.load` makes while it reads a file."""
 
     stage = Stage.FILE
+    suppressible = False
 
     def check(self, context: LintContext) -> Iterable[Finding]:
         for loaded in context.catalog.loaded:
             for finding in loaded.findings:
                 if finding.rule == self.name:
                     yield finding
+
+
+class LateRule(Rule):
+    """Runs after all others, on a context that knows which suppressions and baseline entries nothing needed."""
+
+    suppressible = False
 
 
 class BindingRule(Rule):

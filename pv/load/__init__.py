@@ -121,8 +121,8 @@ def load_mapping(text: bytes, path: str) -> tuple[dict[str, Any] | None, tuple[F
     return data, sink.findings(), SourceMap(path, root)
 
 
-def read_bytes(path: Path, shown: str) -> bytes:
-    """At most one byte more than the loader takes; never waits for a pipe or a device."""
+def read_bytes(path: Path, shown: str, *, limit: int = MAX_BYTES) -> bytes:
+    """At most one byte more than `limit`, which is what the loader takes; never waits for a pipe or a device."""
     try:
         # O_NONBLOCK: opening a named pipe without a writer would wait for one.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -133,7 +133,7 @@ def read_bytes(path: Path, shown: str) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UsageError(f"{shown}: is not a regular file")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(MAX_BYTES + 1)
+            return file.read(limit + 1)
     except OSError as err:
         raise UsageError(f"{shown}: cannot read the file: {_reason(err)}") from err
     finally:

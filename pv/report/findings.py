@@ -25,6 +25,10 @@ class Totals:
     """Falsifiers that name no test, or whose test does not name them back."""
     dangling: int | None = None
     """Falsifiers that name a test which pytest does not collect."""
+    suppressed: int = 0
+    """Findings that a contract suppresses."""
+    baselined: int | None = None
+    """Findings that the baseline knows; None without a baseline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,9 @@ class FindingReport:
         """The last line: denominators, then what was found.
 
         `12 contracts, 148 falsifiers: 141 bound, 4 unbound, 3 dangling. 2 errors, 5 warnings.`
+        `... 2 errors, 5 warnings; 1 suppressed, 12 in the baseline.`
         """
-        return f"{_denominators(self.totals)}. {_found(self.severities)}."
+        return f"{_denominators(self.totals)}. {_found(self.severities)}{_known(self.totals)}."
 
 
 def _denominators(totals: Totals) -> str:
@@ -87,6 +92,13 @@ def _found(severities: Counter[Severity]) -> str:
     words = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
     found = [_number(severities[severity], word) for severity, word in words.items() if severities[severity]]
     return ", ".join(found) or "0 errors, 0 warnings"
+
+
+def _known(totals: Totals) -> str:
+    """Findings that are there and not shown."""
+    parts = [f"{totals.suppressed} suppressed"] if totals.suppressed else []
+    parts += [f"{totals.baselined} in the baseline"] if totals.baselined is not None else []
+    return f"; {', '.join(parts)}" if parts else ""
 
 
 def _number(count: int, word: str) -> str:

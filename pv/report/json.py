@@ -3,11 +3,11 @@
     {"schema": "pv.lint/1",
      "findings": [{"rule", "severity", "message", "fix", "subject", "key", "location", "related"}],
      "totals": {"contracts", "unreadable", "obligations", "falsifiers", "bound", "unbound", "dangling",
-                "errors", "warnings", "notes"}}
+                "suppressed", "baselined", "errors", "warnings", "notes"}}
 
 A location is `{"path", "line", "column", "end_line", "end_column"}`: 1-based, the end exclusive, the path relative to
-the project's root. `bound`, `unbound` and `dangling` are null where tests were not collected. Within `pv.lint/1` keys
-are only ever added.
+the project's root. `bound`, `unbound` and `dangling` are null where tests were not collected, `baselined` is null
+without a baseline. Within `pv.lint/1` keys are only ever added.
 """
 
 from __future__ import annotations

@@ -161,6 +161,21 @@ class Waiver(Model):
     """Last day on which it counts, such as 2027-01-31."""
 
 
+class Suppression(Model):
+    """A finding of `pv lint` that somebody decided to live with, until a date."""
+
+    rule: SlugId
+    """Name of the rule; errors that keep a file from being read cannot be suppressed."""
+    id: FalsifierId
+    """Of the obligation, falsifier or contract that the finding is about."""
+    reason: Text
+    """Why the finding may stay."""
+    owner: Text
+    """Who answers for it."""
+    until: Date
+    """Last day on which it counts, such as 2027-01-31."""
+
+
 class FalsifierDischarge(Model):
     standing: Standing
     have: tuple[Target, ...] = ()
@@ -204,6 +219,8 @@ class Contract(Model):
     """Attempts to refute the obligations; each obligation needs one, or a waiver."""
     waivers: tuple[Waiver, ...] = ()
     """Known defects."""
+    suppress: tuple[Suppression, ...] = ()
+    """Findings that are known here; no part of the claim."""
     discharge: Discharge | None = None
     """Machine-written; typing it by hand has no effect."""
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection as Names
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from pv.config import load_settings
 from pv.errors import ConfigError, NothingToCheck, UsageError
 from pv.lint.bound import Binding, binding_of
 from pv.lint.context import LintContext
-from pv.lint.engine import run_rules
+from pv.lint.engine import Outcome, run
+from pv.lint.known import Baseline
 from pv.lint.nodeid import file_of, is_node_id, unsafe_path
-from pv.lint.registry import RULES, rule_named
+from pv.lint.registry import RULES, may_be_known, rule_named
 from pv.lint.rule import Stage
 from pv.load import load_file
 from pv.process.pytest_options import project_ini
@@ -28,6 +29,7 @@ from pv.schema.binding import Collection
 from pv.schema.contract import Contract, Discharge
 from pv.schema.finding import Finding, Severity
 from pv.schema.settings import Settings
+from pv.schema.standing import FalsifierStanding
 
 VALIDATE = frozenset({Stage.FILE, Stage.CATALOG})
 LINT = frozenset(Stage)
@@ -41,10 +43,17 @@ class CheckReport:
     findings: tuple[Finding, ...]
     totals: Totals
     catalog: Catalog
+    outcome: Outcome
+    """What was found in the whole project, what is known of it, and what of the known is not there any more."""
 
     @property
     def has_errors(self) -> bool:
         return any(finding.severity is Severity.ERROR for finding in self.findings)
+
+    @property
+    def has_lasting_errors(self) -> bool:
+        """Errors that no baseline can take in."""
+        return any(item.severity is Severity.ERROR and not may_be_known(item) for item in self.findings)
 
     def for_reporter(self) -> FindingReport:
         """With the texts that excerpts need and the documentation of rules."""
@@ -85,6 +94,8 @@ def check(
     strict: bool = False,
     select: Names[str] = (),
     ignore: Names[str] = (),
+    baseline: Baseline | None = None,
+    since: str | None = None,
     today: date | None = None,
 ) -> CheckReport:
     """Run the rules of the given stages.
@@ -97,8 +108,10 @@ def check(
         strict: warnings of the binding stage become errors.
         select: names of rules; empty means all.
         ignore: names of rules, besides those of the settings.
+        baseline: findings that are known; for the whole project only.
+        since: a git ref; contracts that changed since then must have risen in version.
     Raises:
-        UsageError: a path or a rule does not exist.
+        UsageError: a path, a rule or the ref does not exist.
         NothingToCheck: there is no contract file.
         ConfigError: pytest's own settings cannot be read.
         RunError: pytest cannot be started.
@@ -109,9 +122,7 @@ def check(
     catalog = _catalog(root, settings, chosen)
     names = {_shown(root, path) for path in chosen}
     day = today or datetime.now(UTC).date()
-    discharges, evidence_problem = (
-        _discharges(root, settings, catalog, names, day) if Stage.EVIDENCE in stages else (None, "")
-    )
+    seen = _evidence(root, settings, catalog, names, day) if Stage.EVIDENCE in stages else _Evidence(None)
     context = LintContext(
         catalog=catalog,
         settings=settings,
@@ -119,15 +130,27 @@ def check(
         collection=_collection(root, settings, catalog, names, everything=not paths)
         if Stage.BINDING in stages
         else None,
-        discharges=discharges,
-        evidence_problem=evidence_problem,
+        discharges=seen.discharges,
+        evidence_problem=seen.problem,
+        unregistered=seen.unregistered,
+        history_problem=seen.history_problem,
+        previous=_previous(root, settings, since) if since is not None else None,
+        since=since or "",
+        baseline=baseline,
         search=tuple(project_ini(root).get("pythonpath", ())) if Stage.BINDING in stages else (),
         today=day,
     )
-    found = run_rules(context, stages, strict=strict, select=_known(select), ignore=ignored)
+    outcome = run(context, stages, strict=strict, select=_known(select), ignore=ignored)
+    found, suppressed = outcome.findings, outcome.suppressed
     if paths:
         found = [item for item in found if _concerns(item, names)]
-    return CheckReport(tuple(found), _totals(context, names), catalog)
+        suppressed = tuple(item for item in suppressed if _concerns(item, names))
+    totals = replace(
+        _totals(context, names),
+        suppressed=len(suppressed),
+        baselined=None if baseline is None else len(outcome.baselined),
+    )
+    return CheckReport(tuple(found), totals, catalog, outcome)
 
 
 def _catalog(root: Path, settings: Settings, chosen: list[Path]) -> Catalog:
@@ -149,25 +172,65 @@ def _collection(root: Path, settings: Settings, catalog: Catalog, names: set[str
     return collect(root, settings, [*folders, *(path for path in dict.fromkeys(files) if (root / path).is_file())])
 
 
-def _discharges(
-    root: Path, settings: Settings, catalog: Catalog, names: set[str], today: date
-) -> tuple[Mapping[str, Discharge], str]:
-    """Standings of the contracts that have a discharge block to compare them with, and why there are none."""
-    from pv.discharge.block import as_discharge
-    from pv.workflow.standings import standings
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What evidence rules look at."""
 
-    stored: list[Contract] = []
-    for loaded in catalog.by_id.values():
-        if loaded.path in names and loaded.contract is not None and loaded.contract.discharge is not None:
-            stored.append(loaded.contract)
-    if not stored:
-        return {}, ""
+    discharges: Mapping[str, Discharge] | None
+    problem: str = ""
+    unregistered: Mapping[str, str] | None = None
+    history_problem: str = ""
+
+
+def _evidence(root: Path, settings: Settings, catalog: Catalog, names: set[str], today: date) -> _Evidence:
+    """Standings of contracts that have a discharge block or evidence, and which of it is older than its claim."""
+    from pv.discharge.block import as_discharge
+    from pv.discharge.standing import contract_standing, falsifier_standing
+    from pv.workflow.history import Registration
+    from pv.workflow.standings import gather
+
+    chosen = [
+        (loaded, loaded.contract)
+        for loaded in catalog.by_id.values()
+        if loaded.path in names and loaded.contract is not None
+    ]
+    if not (root / settings.evidence_dir).is_dir() and all(contract.discharge is None for _, contract in chosen):
+        return _Evidence({})
     try:
-        judged = standings(root, settings, stored, today=today)
+        facts = gather(root, settings)
     except UsageError as err:
         # A model that is too large for this machine is no reason to leave everything else unchecked.
-        return {}, str(err)
-    return {item.contract: as_discharge(item) for item in judged.contracts}, ""
+        return _Evidence({}, str(err))
+    history = Registration(root, settings, {contract.id: loaded.path for loaded, contract in chosen})
+    discharges: dict[str, Discharge] = {}
+    unregistered: dict[str, str] = {}
+    for _, contract in chosen:
+        if contract.discharge is None and not any(
+            facts.records.get((contract.id, it.id)) for it in contract.falsifiers
+        ):
+            continue
+        judged: dict[str, FalsifierStanding] = {}
+        for falsifier in contract.falsifiers:
+            records, proofs, _ = facts.of(contract, falsifier)
+            judged[falsifier.id] = standing = falsifier_standing(falsifier, proofs)
+            if standing.have:
+                counted = (item for item in records if item.digest in standing.evidence)
+                if why := next((why for item in counted if (why := history.why_not(item))), ""):
+                    unregistered[falsifier.id] = why
+        discharges[contract.id] = as_discharge(contract_standing(contract, judged, today=today))
+    return _Evidence(discharges, "", unregistered, history.problem if unregistered else "")
+
+
+def _previous(root: Path, settings: Settings, since: str) -> dict[str, tuple[str, Contract | None]]:
+    """Contracts at a git ref by id; None for those that had errors there."""
+    from pv.workflow.diff import side
+
+    then = side(root, settings, since, lenient=True)
+    found: dict[str, tuple[str, Contract | None]] = {
+        loaded.id: (loaded.path, None) for loaded in then.unreadable if loaded.id is not None
+    }
+    found.update({name: (item.path, item.contract) for name, item in then.contracts.items()})
+    return found
 
 
 def _totals(context: LintContext, names: set[str]) -> Totals:

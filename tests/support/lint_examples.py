@@ -4,6 +4,9 @@ contracts/         contract files
 falsifiers/        tests; where it exists, binding rules look at the example as well
 recomputed.json    standings by contract id; where it exists, evidence rules look at the example as well
 problem.txt        why standings could not be recomputed
+unregistered.json  reason by falsifier id, why its evidence is not younger than its claim
+baseline.json      findings that are known
+.before/           contract files as they were at an older commit
 """
 
 from __future__ import annotations
@@ -13,13 +16,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from pv.catalog import load_catalog
 from pv.lint.context import LintContext
 from pv.lint.rule import Stage
+from pv.load import load_file
 from pv.schema.binding import CollectedTest, Collection
-from pv.schema.contract import Discharge
+from pv.schema.contract import Contract, Discharge
 from pv.schema.settings import Settings
+from pv.workflow.baseline import read_baseline
 
 ROOT = Path(__file__).parents[1] / "data" / "lint"
 TODAY = date(2026, 11, 21)
@@ -62,6 +68,10 @@ class Example:
             collection=self._own(collection) if self.has_tests else None,
             discharges=self._discharges(),
             evidence_problem=self._problem(),
+            unregistered=self._json("unregistered.json"),
+            previous=self._previous(),
+            since="HEAD~1",
+            baseline=read_baseline(self.path, self.path / "baseline.json", may_be_missing=True),
             today=TODAY,
         )
 
@@ -74,6 +84,17 @@ class Example:
             return None
         stored = json.loads(self._recomputed.read_text(encoding="utf-8"))
         return {name: Discharge.model_validate(value) for name, value in stored.items()}
+
+    def _json(self, name: str) -> Any:
+        file = self.path / name
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+    def _previous(self) -> dict[str, tuple[str, Contract | None]] | None:
+        folder = self.path / ".before"
+        if not folder.is_dir():
+            return None
+        old = [load_file(folder, path) for path in sorted(folder.glob("*.yaml"))]
+        return {item.id or "": (f"contracts/{item.path}", item.contract) for item in old}
 
     def _problem(self) -> str:
         file = self.path / "problem.txt"

@@ -39,6 +39,7 @@ class EditedDischarge(Rule):
 
     name = "edited-discharge"
     stage = Stage.EVIDENCE
+    suppressible = False
     fix = "run 'pv discharge'; it rewrites the block from evidence"
 
     def check(self, context: LintContext) -> Iterable[Finding]:

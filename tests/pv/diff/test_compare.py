@@ -197,6 +197,10 @@ TABLE = {
     "more time": ("editorial", put("falsifiers", 0, "timeout_s", value=600)),
     "less time": ("editorial", put("falsifiers", 0, "timeout_s", value=6)),
     "owner of a waiver": ("editorial", put("waivers", 0, "owner", value="you")),
+    "a finding is suppressed": (
+        "editorial",
+        put("suppress", value=[{"rule": "r", "id": "rope", "reason": "x", "owner": "me", "until": "2027-01-31"}]),
+    ),
     "order": ("editorial", put("falsifiers", value=list(reversed(BASE["falsifiers"])))),
 }  # fmt: skip
 

@@ -67,6 +67,8 @@ def test_document_is_complete():
             "bound": 141,
             "unbound": 4,
             "dangling": 3,
+            "suppressed": 0,
+            "baselined": None,
             "errors": 1,
             "warnings": 1,
             "notes": 0,
