@@ -1,0 +1,81 @@
+"""The one place that starts kernels: counts them, and lets the compile gate look at a launch instead of running it.
+
+A launch names every argument. What a kernel is specialised on (types, alignment, divisibility) follows from those
+arguments in one way, on the device as in the compile gate, so the gate compiles what the device would run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+Grid = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One kernel start."""
+
+    kernel: Any
+    """What `triton.jit` made."""
+    grid: Grid
+    warps: int
+    stages: int
+    arguments: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.kernel.__name__)
+
+
+Runner = Callable[[Launch], None]
+
+
+def _run(launched: Launch) -> None:
+    launched.kernel[launched.grid](**launched.arguments, num_warps=launched.warps, num_stages=launched.stages)
+
+
+_runner: Runner = _run
+_counts: Counter[str] = Counter()
+
+
+def launch(kernel: Any, grid: Grid, *, warps: int, stages: int = 1, **arguments: Any) -> None:
+    """Start a kernel; a grid with nothing in it starts none."""
+    if 0 in grid:
+        return
+    launched = Launch(kernel, grid, warps, stages, arguments)
+    _runner(launched)
+    _counts[launched.name] += 1
+
+
+def counts() -> dict[str, int]:
+    """Launches of this process by kernel name, replays of captured graphs included."""
+    return dict(sorted(_counts.items()))
+
+
+def add_counts(launches: Mapping[str, int], times: int = 1) -> None:
+    """Count what ran without passing through `launch`: the replays of a graph."""
+    for name, number in launches.items():
+        _counts[name] += number * times
+
+
+def since(before: Mapping[str, int]) -> dict[str, int]:
+    """Launches by kernel name after `before`, an earlier result of `counts`."""
+    return {name: number - before.get(name, 0) for name, number in counts().items() if number > before.get(name, 0)}
+
+
+@contextmanager
+def intercepted(runner: Runner) -> Iterator[None]:
+    """Give launches to `runner`; nothing runs. What was launched is counted as little as it ran."""
+    global _runner
+    before, _runner = _runner, runner
+    kept = _counts.copy()
+    try:
+        yield
+    finally:
+        _runner = before
+        _counts.clear()
+        _counts.update(kept)

@@ -1,0 +1,210 @@
+"""Matrix products on the device: which kernel, with which tiles.
+
+    tokens        quantised weights, default mode        exact mode      F32, F16, BF16
+    1 to 8        8-bit activations, `*_matvec`          `*_exact`       `float_matvec`
+    more          float16 activations, `*_matmul`        `*_exact`       `float_matmul`
+
+Weights of a type without a kernel are decoded on the host, a slice of rows at a time, and multiplied on the device.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import torch
+import triton
+
+from engine import quant
+from engine.errors import ShapeError
+from engine.gguf.types import GgmlType
+from engine.ops.cuda import activations, configs, target
+from engine.ops.cuda.argmax import argmax
+from engine.ops.cuda.float_matmul import float_matmul
+from engine.ops.cuda.float_matvec import float_matvec
+from engine.ops.cuda.launch import launch
+from engine.ops.cuda.q4_k_exact import q4_k_exact
+from engine.ops.cuda.q4_k_matmul import q4_k_matmul
+from engine.ops.cuda.q4_k_matvec import q4_k_matvec
+from engine.ops.cuda.q6_k_exact import q6_k_exact
+from engine.ops.cuda.q6_k_matmul import q6_k_matmul
+from engine.ops.cuda.q6_k_matvec import q6_k_matvec
+from engine.ops.cuda.q8_0_exact import q8_0_exact
+from engine.ops.cuda.q8_0_matmul import q8_0_matmul
+from engine.ops.cuda.q8_0_matvec import q8_0_matvec
+from engine.ops.cuda.split_sum import split_sum
+from engine.ops.cuda.weights import DeviceWeight
+from engine.ops.protocol import Weight
+
+MATVEC_TOKENS = 8
+"""Up to here each token reads the weights for itself; from 9 on a tile of tokens shares them."""
+
+_SPLIT_BLOCK = 1024
+_ARGMAX_BLOCK = 4096
+_DECODED_WEIGHTS_AT_ONCE = 1 << 20
+
+log = logging.getLogger(__name__)
+
+
+def matmul(x: Any, weight: DeviceWeight, *, exact: bool) -> Any:
+    """x (T, K) times the transpose of `weight` (N, K): (T, N) float32.
+
+    Raises:
+        ShapeError: the rows of x and of the weight differ in length.
+    """
+    check(x, weight.name, weight.shape)
+    if weight.type in (GgmlType.F32, GgmlType.F16, GgmlType.BF16):
+        return _float(x, weight)
+    if exact:
+        return _exact(x, weight)
+    return _matvec(x, weight) if x.shape[0] <= MATVEC_TOKENS else _matmul(x, weight)
+
+
+def check(x: Any, name: str, shape: tuple[int, int]) -> None:
+    if x.shape[1] != shape[1]:
+        raise ShapeError(f"{name}: rows have {shape[1]} weights, the activation has {x.shape[1]} values")
+    assert x.dtype == torch.float32, "activations are float32"
+    assert x.is_contiguous(), "activations are contiguous"
+
+
+def greedy(x: Any, weight: DeviceWeight) -> Any:
+    """Row with the largest product for each token of x (T, K): (T,) int64; NaN counts as the smallest.
+
+    For Q6_K the product leaves the best row of every tile, and only those are compared.
+    """
+    if weight.type == GgmlType.Q6_K and x.shape[0] <= MATVEC_TOKENS:
+        check(x, weight.name, weight.shape)
+        config = configs.table().matvec[GgmlType.Q6_K]
+        tiles = triton.cdiv(weight.shape[0], config.rows)
+        best = _new(x, x.shape[0], tiles)
+        rows = torch.empty((x.shape[0], tiles), dtype=torch.int32, device=x.device)
+        _matvec(x, weight, best=(best, rows))
+        return largest(best, rows)
+    return largest(matmul(x, weight, exact=False), None)
+
+
+def largest(values: Any, rows: Any) -> Any:
+    """Index (or name in `rows`) of the largest of values (T, M), the first of equals: (T,) int64."""
+    tokens = values.shape[0]
+    while values.shape[1] > 1 or rows is None:
+        size = values.shape[1]
+        tiles = triton.cdiv(size, _ARGMAX_BLOCK)
+        best = _new(values, tokens, tiles)
+        best_row = torch.empty((tokens, tiles), dtype=torch.int32, device=values.device)
+        launch(
+            argmax, (tiles, 1, tokens), warps=8,
+            values=values, rows=rows if rows is not None else best_row, best=best, best_row=best_row, size=size,
+            NAMED=rows is not None, BLOCK=_ARGMAX_BLOCK,
+        )  # fmt: skip
+        values, rows = best, best_row
+    return rows[:, 0].to(torch.int64)
+
+
+def slow(x: Any, weight: Weight) -> Any:
+    """Any type: slices of rows decoded by `engine.quant`, copied to the device and multiplied there in float32."""
+    rows, columns = weight.shape
+    check(x, weight.name, weight.shape)
+    out = _new(x, x.shape[0], rows)
+    step = max(1, _DECODED_WEIGHTS_AT_ONCE // max(columns, 1))
+    for start in range(0, rows, step):
+        decoded = np.ascontiguousarray(quant.decode(weight.type, weight.data[start : start + step]), dtype=np.float32)
+        part = DeviceWeight(weight.name, GgmlType.F32, decoded.shape, {"values": target.put(decoded)})
+        out[:, start : start + step] = _float(x, part)
+    return out
+
+
+def _new(like: Any, *shape: int) -> Any:
+    return torch.empty(shape, dtype=torch.float32, device=like.device)
+
+
+def _matvec(x: Any, weight: DeviceWeight, *, best: tuple[Any, Any] | None = None) -> Any:
+    tokens, (rows, _) = x.shape[0], weight.shape
+    config = configs.table().matvec[weight.type]
+    blocks = configs.blocks_per_step(config.blocks, weight.blocks)
+    steps = weight.blocks // blocks
+    splits = 1 if best else configs.splits(rows, steps)
+    q = activations.quantised(x)
+    out = _new(x, splits, tokens, rows)
+    grid = (triton.cdiv(rows, config.rows), splits, tokens)
+    planes, shared = weight.planes, {
+        "xq": q.words, "xd": q.xd, "out": out, "rows": rows, "blocks": weight.blocks,
+        "steps_per_split": triton.cdiv(steps, splits), "ROWS": config.rows, "BLOCKS": blocks,
+        "ASSEMBLY": target.assembly(), "warps": config.warps,
+    }  # fmt: skip
+    match weight.type:
+        case GgmlType.Q4_K:
+            launch(q4_k_matvec, grid, w=planes["blocks"], xs=q.xs, **shared)
+        case GgmlType.Q6_K:
+            value, row = best or (out, q.x16)
+            launch(q6_k_matvec, grid, **planes, x16=q.x16, best=value, best_row=row, BEST=best is not None, **shared)
+        case _:
+            launch(q8_0_matvec, grid, **planes, **shared)
+    if splits == 1:
+        return out[0]
+    total = _new(x, tokens, rows)
+    size = tokens * rows
+    launch(
+        split_sum, (triton.cdiv(size, _SPLIT_BLOCK), 1, 1), warps=4,
+        parts=out, out=total, size=size, SPLITS=splits, BLOCK=_SPLIT_BLOCK,
+    )  # fmt: skip
+    return total
+
+
+def _exact(x: Any, weight: DeviceWeight) -> Any:
+    tokens, (rows, _) = x.shape[0], weight.shape
+    config = configs.table().exact[weight.type]
+    kernel = {GgmlType.Q4_K: q4_k_exact, GgmlType.Q6_K: q6_k_exact, GgmlType.Q8_0: q8_0_exact}[weight.type]
+    planes = dict(weight.planes)
+    if weight.type == GgmlType.Q4_K:
+        planes = {"w": planes["blocks"]}
+    out = _new(x, tokens, rows)
+    launch(
+        kernel, (triton.cdiv(rows, config.rows), 1, tokens), warps=config.warps,
+        **planes, x=x, out=out, rows=rows, blocks=weight.blocks, ROWS=config.rows,
+        BLOCKS=configs.blocks_per_step(config.blocks, weight.blocks),
+    )  # fmt: skip
+    return out
+
+
+def _matmul(x: Any, weight: DeviceWeight) -> Any:
+    tokens, (rows, _) = x.shape[0], weight.shape
+    config = configs.table().matmul[weight.type]
+    xh, scale = activations.halves(x)
+    out = _new(x, tokens, rows)
+    planes = dict(weight.planes)
+    match weight.type:
+        case GgmlType.Q4_K:
+            kernel, planes = q4_k_matmul, {"w": planes["blocks"].view(torch.uint8)}
+        case GgmlType.Q6_K:
+            kernel = q6_k_matmul
+            planes |= {key: planes[key].view(torch.uint8) for key in ("low", "high")}
+        case _:
+            kernel, planes = q8_0_matmul, planes | {"quants": planes["quants"].view(torch.int8)}
+    launch(
+        kernel, (triton.cdiv(rows, config.rows), triton.cdiv(tokens, config.tokens), 1),
+        warps=config.warps, stages=config.stages,
+        **planes, xh=xh, scale=scale, out=out, tokens=tokens, rows=rows, blocks=weight.blocks,
+        ROWS=config.rows, TOKENS=config.tokens,
+    )  # fmt: skip
+    return out
+
+
+def _float(x: Any, weight: DeviceWeight) -> Any:
+    tokens, (rows, columns) = x.shape[0], weight.shape
+    out = _new(x, tokens, rows)
+    arguments = {"w": weight.planes["values"], "x": x, "out": out, "rows": rows, "columns": columns}
+    if tokens <= MATVEC_TOKENS:
+        vector = configs.table().matvec[weight.type]
+        launch(
+            float_matvec, (triton.cdiv(rows, vector.rows), 1, tokens), warps=vector.warps,
+            **arguments, ROWS=vector.rows, COLUMNS=vector.blocks,
+        )  # fmt: skip
+        return out
+    tile = configs.table().matmul[weight.type]
+    launch(
+        float_matmul, (triton.cdiv(rows, tile.rows), triton.cdiv(tokens, tile.tokens), 1),
+        warps=tile.warps, stages=tile.stages,
+        **arguments, tokens=tokens, ROWS=tile.rows, TOKENS=tile.tokens, COLUMNS=32,
+    )  # fmt: skip
+    return out

@@ -1,0 +1,295 @@
+"""The operations of `ops.reference` on tensors that stay on the device; a model that runs on the GPU is given these.
+
+Activations are float32 torch tensors; token ids and positions come as numpy arrays, as a model makes them. Weights are
+uploaded at their first use and kept. Norms and SwiGLU leave their result in the 8-bit form as well, for the product
+that follows. The signatures with numpy arrays throughout are those of `engine.ops.cuda` itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+from typing import Any
+
+import numpy as np
+import torch
+import triton
+
+from engine import quant
+from engine.errors import ShapeError
+from engine.gguf.types import GgmlType
+from engine.ops.cuda import activations, configs, inputs, products, target, weights
+from engine.ops.cuda.add import add as add_kernel
+from engine.ops.cuda.attention_decode import attention_decode
+from engine.ops.cuda.attention_merge import attention_merge
+from engine.ops.cuda.attention_prefill import attention_prefill
+from engine.ops.cuda.embedding import embedding as embedding_kernel
+from engine.ops.cuda.launch import launch
+from engine.ops.cuda.rms_norm import rms_norm as rms_norm_kernel
+from engine.ops.cuda.rope import rope as rope_kernel
+from engine.ops.cuda.swiglu import swiglu as swiglu_kernel
+from engine.ops.cuda.weights import KERNEL_TYPES, DeviceWeight
+from engine.ops.protocol import F32, I64, Weight
+
+name = "cuda"
+precision = "int8 activations and float32 sums up to 8 tokens, float16 products beyond, float16 kv cache"
+
+_BLOCK = 1024
+_LOG2_E = 1.4426950408889634
+
+log = logging.getLogger(__name__)
+_uploaded: dict[int, tuple[object, Any]] = {}
+"""By id of the host object, which is kept so that its id stays its own."""
+
+
+def threads() -> int:
+    """Host threads that compute: the device does."""
+    return 1
+
+
+def upload(weight: Weight) -> DeviceWeight:
+    """The weight on the device, copied at the first call."""
+    kept = _uploaded.get(id(weight))
+    if kept is None:
+        kept = _uploaded[id(weight)] = (weight, weights.upload(weight))
+    found: DeviceWeight = kept[1]
+    return found
+
+
+def hold(weight: Weight, on_device: DeviceWeight) -> None:
+    """Use what lies on the device already for this weight."""
+    _uploaded[id(weight)] = (weight, on_device)
+
+
+def vector(values: F32) -> Any:
+    """A norm weight or bias on the device, copied at the first call."""
+    if isinstance(values, torch.Tensor):
+        return values
+    kept = _uploaded.get(id(values))
+    if kept is None:
+        kept = _uploaded[id(values)] = (values, target.put(values))
+    return kept[1]
+
+
+def release() -> None:
+    """Forget all weights; their memory is free once no tensor refers to it."""
+    _uploaded.clear()
+
+
+def uploaded_bytes() -> int:
+    """Device memory of weights, norm weights and biases."""
+    return sum(
+        kept.size_bytes if isinstance(kept, DeviceWeight) else kept.numel() * kept.element_size()
+        for _, kept in _uploaded.values()
+    )
+
+
+@functools.cache
+def _warn_slow(kind: GgmlType) -> None:
+    log.warning("%s has no kernel; its weights are decoded on the host and multiplied on the device", kind.name)
+
+
+def embedding(weight: Weight, token_ids: I64) -> Any:
+    """Rows of `weight` (V, D) named by token_ids (T,), decoded: (T, D).
+
+    Raises:
+        ShapeError: an id is outside 0..V-1.
+    """
+    vocab_size, size = weight.shape
+    if token_ids.size and not (token_ids.min() >= 0 and token_ids.max() < vocab_size):
+        bad = token_ids[(token_ids < 0) | (token_ids >= vocab_size)][0]
+        raise ShapeError(f"{weight.name}: token id {bad} is outside 0..{vocab_size - 1}")
+    if weight.type not in KERNEL_TYPES:
+        _warn_slow(weight.type)
+        return target.put(np.ascontiguousarray(quant.decode(weight.type, weight.data[token_ids])))
+    ids = inputs.token_ids.put(token_ids)
+    out = torch.empty((ids.shape[0], size), dtype=torch.float32, device=ids.device)
+    planes = list(upload(weight).planes.values())
+    if weight.type in (GgmlType.Q4_K, GgmlType.Q6_K):
+        views = [torch.uint8, torch.uint8, torch.int8, torch.float16]
+        planes = [plane.view(dtype) for plane, dtype in zip(planes, views, strict=False)]
+    elif weight.type == GgmlType.Q8_0:
+        planes[0] = planes[0].view(torch.int8)
+    padded = [*planes, *planes[:1] * 3][:4]
+    launch(
+        embedding_kernel, (triton.cdiv(size, _BLOCK), 1, ids.shape[0]), warps=4,
+        plane0=padded[0], plane1=padded[1], plane2=padded[2], plane3=padded[3], token_ids=ids, out=out, size=size,
+        KIND=int(weight.type), BLOCK=_BLOCK,
+    )  # fmt: skip
+    return out
+
+
+def matmul(x: Any, weight: Weight) -> Any:
+    """x (T, K) times the transpose of `weight` (N, K): (T, N).
+
+    Raises:
+        ShapeError: the rows of x and of the weight differ in length.
+    """
+    return _product(x, weight, exact=False)
+
+
+def exact_matmul(x: Any, weight: Weight) -> Any:
+    """`matmul` with float32 activations throughout."""
+    return _product(x, weight, exact=True)
+
+
+def _product(x: Any, weight: Weight, *, exact: bool) -> Any:
+    if weight.type not in KERNEL_TYPES:
+        _warn_slow(weight.type)
+        return products.slow(x.contiguous(), weight)
+    return products.matmul(x.contiguous(), upload(weight), exact=exact)
+
+
+def greedy(x: Any, weight: Weight) -> Any:
+    """Index of the largest of matmul(x, weight) for each token: (T,) int64 on the device."""
+    if weight.type not in KERNEL_TYPES:
+        return products.largest(matmul(x, weight), None)
+    return products.greedy(x.contiguous(), upload(weight))
+
+
+def slow_types(types: frozenset[GgmlType]) -> tuple[GgmlType, ...]:
+    """Those of a model's weight types that have no kernel here; for the run record."""
+    return tuple(sorted(types - KERNEL_TYPES))
+
+
+def add_bias(x: Any, bias: F32) -> Any:
+    """x (T, N) plus bias (N,) in every row."""
+    return _sum(x, vector(bias))
+
+
+def add(x: Any, y: Any) -> Any:
+    """Sum of two arrays of one shape: the residual connection."""
+    return _sum(x, y)
+
+
+def _sum(x: Any, y: Any) -> Any:
+    x, y = x.contiguous(), y.contiguous()
+    out = torch.empty_like(x)
+    size, period = x.numel(), y.numel()
+    assert size == 0 or (period and size % period == 0), "a bias fits every row"
+    launch(
+        add_kernel, (triton.cdiv(size, _BLOCK), 1, 1), warps=4, x=x, y=y, z=out, size=size, period=period, BLOCK=_BLOCK
+    )
+    return out
+
+
+def rms_norm(x: Any, weight: F32, *, eps: float) -> Any:
+    """Divide each row of x (T, D) by its root mean square, then scale by weight (D,)."""
+    x = x.contiguous()
+    tokens, size = x.shape
+    out = torch.empty_like(x)
+    q, is_quantised = _quantised_room(out)
+    blocks = triton.next_power_of_2(triton.cdiv(size, 32))
+    launch(
+        rms_norm_kernel, (tokens, 1, 1), warps=8 if blocks >= 64 else 4,
+        x=x, weight=vector(weight), y=out, **q, size=size, eps=float(eps), BLOCKS=blocks, QUANTISE=is_quantised,
+    )  # fmt: skip
+    return out
+
+
+def swiglu(gate: Any, up: Any) -> Any:
+    """SiLU of gate (T, F) times up (T, F)."""
+    gate, up = gate.contiguous(), up.contiguous()
+    tokens, size = gate.shape
+    out = torch.empty_like(gate)
+    q, is_quantised = _quantised_room(out)
+    launch(
+        swiglu_kernel, (triton.cdiv(size, 1024), 1, tokens), warps=4,
+        gate=gate, up=up, y=out, **q, size=size, BLOCKS=32, QUANTISE=is_quantised,
+    )  # fmt: skip
+    return out
+
+
+def _quantised_room(out: Any) -> tuple[dict[str, Any], bool]:
+    """Arguments for the 8-bit form of `out`, and whether its rows allow one."""
+    tokens, size = out.shape
+    if size % 32 or tokens > products.MATVEC_TOKENS:
+        return dict.fromkeys(("xq", "xd", "xs", "x16"), out), False
+    q = activations.empty(tokens, size, out.device)
+    activations.keep(out, q)
+    return {"xq": q.xq, "xd": q.xd, "xs": q.xs, "x16": q.x16}, True
+
+
+def rope(x: Any, positions: I64, *, theta: float) -> Any:
+    """Rotate the pairs (i, i + Dh/2) of each head by position * theta**(-2i/Dh) radians.
+
+    Args:
+        x: (T, H, Dh); Dh even.
+        positions: (T,), absolute, 0-based.
+
+    Raises:
+        ShapeError: Dh is odd, or positions does not have T entries.
+    """
+    tokens, heads, head_dim = x.shape
+    if head_dim % 2 or positions.shape != (tokens,):
+        raise ShapeError(f"rope: head dim {head_dim} must be even and positions {positions.shape} be ({tokens},)")
+    x = x.contiguous()
+    out = torch.empty_like(x)
+    half = head_dim // 2
+    launch(
+        rope_kernel,
+        (tokens, 1, 1),
+        warps=4,
+        x=x,
+        positions=inputs.positions.put(positions),
+        quarters=_quarters(head_dim, float(theta), str(x.device)),
+        y=out,
+        heads=heads,
+        half=half,
+        HEADS=triton.next_power_of_2(heads),
+        HALF=triton.next_power_of_2(half),
+    )
+    return out
+
+
+@functools.lru_cache(maxsize=16)
+def _quarters(head_dim: int, theta: float, device: str) -> Any:  # noqa: ARG001 - one table per device
+    return target.put(np.power(theta, -np.arange(head_dim // 2) * 2.0 / head_dim) * (2 / math.pi))
+
+
+def attention(q: Any, k: Any, v: Any, positions: I64) -> Any:
+    """Causal attention with grouped key and value heads.
+
+    Args:
+        q: (T, H, Dh), rotated.
+        k: (S, Hkv, Dh) float16, rotated; slot s holds position s; slots after the last position are not read.
+        v: (S, Hkv, Dh) float16.
+        positions: (T,), rising by 1; the query at position p sees slots 0..p.
+
+    Returns:
+        (T, H, Dh).
+
+    Raises:
+        ShapeError: H is not a multiple of Hkv, or a query's own position is not in the cache.
+    """
+    tokens, heads, head_dim = q.shape
+    slots, kv_heads, _ = k.shape
+    if heads % kv_heads or (tokens and int(positions.max()) >= slots):
+        raise ShapeError(f"attention: {heads} heads over {kv_heads} kv heads, {slots} cached slots")
+    assert k.dtype == v.dtype == torch.float16, "the cache is float16"
+    q, out = q.contiguous(), torch.empty_like(q)
+    config = configs.table().attention
+    dim = max(16, triton.next_power_of_2(head_dim))
+    shared = {
+        "q": q, "keys": k, "values": v, "positions": inputs.positions.put(positions),
+        "scale": _LOG2_E * head_dim**-0.5, "heads": heads, "kv_heads": kv_heads, "head_dim": head_dim,
+        "DIM": dim, "SLOTS": config.slots, "warps": config.warps,
+    }  # fmt: skip
+    if tokens > 1:
+        grid = (triton.cdiv(tokens, config.tokens), heads, 1)
+        launch(attention_prefill, grid, out=out, tokens=tokens, TOKENS=config.tokens, **shared)
+        return out
+    parts = config.parts
+    part = torch.empty((tokens, heads, parts, head_dim), dtype=torch.float32, device=q.device)
+    part_max, part_sum = (torch.empty((tokens, heads, parts), dtype=torch.float32, device=q.device) for _ in range(2))
+    group = max(16, triton.next_power_of_2(heads // kv_heads))
+    launch(
+        attention_decode, (kv_heads, parts, tokens),
+        part=part, part_max=part_max, part_sum=part_sum, GROUP=group, **shared,
+    )  # fmt: skip
+    launch(
+        attention_merge, (tokens * heads, 1, 1), warps=4,
+        part=part, part_max=part_max, part_sum=part_sum, out=out, head_dim=head_dim, PARTS=parts, DIM=dim,
+    )  # fmt: skip
+    return out
