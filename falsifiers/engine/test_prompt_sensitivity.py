@@ -9,12 +9,12 @@ from engine.llm import Llm
 from falsifiers.support import engines, prompts
 from falsifiers.support.recorder import Recorder
 
-MAX_TOKENS = 64
+MAX_TOKENS = 96
 
 
 @pytest.mark.falsifies("FALSIFY-PROMPT-SENSITIVITY-001")
 def test_different_prompts_get_different_answers_at_full_length(pv: Recorder) -> None:
-    """Refuted by two of six questions with one answer, or by an answer that stops early without its end token.
+    """Refuted by two of seven questions with one answer, or by an answer that stops early without its end token.
 
     Answers are compared whole: two answers that were both cut short prove nothing. Seen failing under prompt_ignored
     and output_cut_at_16_tokens.
@@ -29,6 +29,7 @@ def test_different_prompts_get_different_answers_at_full_length(pv: Recorder) ->
     pv.record("answers with a wrong stop reason", len(misreported), limit=0, unit="answers")
     different = len({answer.token_ids for answer in answers})
     pv.record("different answers", different, limit=len(prompts.QUESTIONS), unit="answers", bound="at_least")
+    pv.record("longest answer", max(len(a.token_ids) for a in answers), limit=17, unit="tokens", bound="at_least")
 
 
 @pytest.mark.falsifies("FALSIFY-PROMPT-SENSITIVITY-002")

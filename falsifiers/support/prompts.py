@@ -14,6 +14,7 @@ QUESTIONS: tuple[str, ...] = (
     "What is the opposite of hot?",
     "Hello! How are you?",
     "Which day comes after Monday?",
+    "Write a Python function to compute the nth Fibonacci number.",
 )
 
 

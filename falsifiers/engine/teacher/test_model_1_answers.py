@@ -55,7 +55,7 @@ def test_the_two_default_prompts(pv: Recorder) -> None:
 def test_sums_in_unseen_wordings(pv: Recorder) -> None:
     """Refuted by fewer than 97 % right of 64 sums and differences of 0 to 20, in wordings that training never saw.
 
-    The expected result is computed here. Seen failing under rope_theta_off.
+    The expected result is computed here. Seen failing under rope_on_q_only.
     """
     asked = sample([(i, *pair) for i, pair in enumerate(arithmetic.pairs())], SUMS)
     right, ended, answers = 0, 0, 0
