@@ -294,7 +294,7 @@ def _q6_k(tile: _Tile) -> None:
     """Quarter k of half h, 16 weights from 16 * part on: sub-block 8h + 2k + part."""
     builder, lanes = tile.builder, tile.lanes
     d = tile.halves(52)
-    dwords = [tile.dwords(48 + number) for number in range(4)]
+    dwords = [tile.dwords(number) for number in range(4)]
     scale = tile.table(
         [
             builder.ashr(builder.shl(dwords[j // 4], constant(24 - 8 * (j % 4), lanes)), constant(24, lanes))
@@ -308,11 +308,11 @@ def _q6_k(tile: _Tile) -> None:
         half, part = builder.lshr(number, _index(1)), builder.and_(number, _index(1))
         if isinstance(number, ir.Constant):
             half, part = _index(number.constant // 2), _index(number.constant % 2)
-        low_at = builder.add(builder.mul(half, _index(16)), builder.mul(part, _index(4)))
-        high_at = builder.add(builder.mul(half, _index(8)), builder.mul(part, _index(4)))
-        high = [tile.dwords(builder.add(high_at, _index(32 + g))) for g in range(4)]
+        first = _folded(builder, number, 12, 4)
+        packed = [tile.dwords(builder.add(first, _index(offset))) for offset in range(12)]
+        high = packed[8:]
         for k in range(4):
-            low = [tile.dwords(builder.add(low_at, _index(8 * (k % 2) + g))) for g in range(4)]
+            low = packed[4 * (k % 2) : 4 * (k % 2) + 4]
             quants = [
                 builder.or_(tile.masked(a, 4 * (k // 2), 15), tile.masked(b, 2 * k - 4, 48))
                 for a, b in zip(low, high, strict=True)

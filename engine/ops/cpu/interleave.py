@@ -10,12 +10,14 @@ the blocks of its rows, dword by dword:
     type   block  dwords                                 halves
     Q4_K     144  36: d and dmin, 3 of scales, 32 qs     -
     Q5_K     176  44: d and dmin, 3 of scales, 8 qh, 32  -
-    Q6_K     210  52: 32 ql, 16 qh, 4 scales             d
+    Q6_K     210  52: 4 scales; 4 x (4, 4 ql and 4 qh)   d
     Q8_0      34   8: qs                                 d
     Q5_0      22   5: qh, 4 qs                           d
 
-The bytes are those of the file in another order, and as many; only qh of Q5_0 is rearranged within itself: bit g of
-byte j becomes the fifth bit of weight 4g + j. Missing rows of the last group are zero.
+Q6_K's dwords come in the order in which they are used: per 16 of the 32 weights that share bytes of qh, those of ql
+for quarters 0 and 2, of ql for quarters 1 and 3, and of qh. The bytes are those of the file, and as many; only qh of
+Q5_0 is rearranged within itself: bit g of byte j becomes the fifth bit of weight 4g + j. Missing rows of the last
+group are zero.
 """
 
 # mypy: disallow-untyped-decorators=False
@@ -34,13 +36,24 @@ from engine.ops.cpu.compiled import compiled
 from engine.ops.cpu.llvm import load_u16, load_u32
 from engine.ops.protocol import U8, Weight
 
-# first byte of the dwords in a block, their number, first byte of the half (or -1)
+
+def _q6_k_order() -> list[int]:
+    """ql is dwords 0..31 of a block, qh 32..47, the scales 48..51; drawing in `engine.quant.q6_k`."""
+    order = [48, 49, 50, 51]
+    for half in range(2):
+        for part in range(2):
+            for start in (16 * half, 16 * half + 8, 32 + 8 * half):
+                order += range(start + 4 * part, start + 4 * part + 4)
+    return order
+
+
+# bytes of a block at which its dwords start, in the order of the group; first byte of the half (or -1)
 _FIELDS = {
-    GgmlType.Q4_K: (0, 36, -1),
-    GgmlType.Q5_K: (0, 44, -1),
-    GgmlType.Q6_K: (0, 52, 208),
-    GgmlType.Q8_0: (2, 8, 0),
-    GgmlType.Q5_0: (2, 5, 0),
+    GgmlType.Q4_K: (4 * np.arange(36), -1),
+    GgmlType.Q5_K: (4 * np.arange(44), -1),
+    GgmlType.Q6_K: (4 * np.array(_q6_k_order()), 208),
+    GgmlType.Q8_0: (2 + 4 * np.arange(8), 0),
+    GgmlType.Q5_0: (2 + 4 * np.arange(5), 0),
 }
 TYPES = frozenset(_FIELDS)
 """Types that have an interleaved form."""
@@ -131,11 +144,11 @@ class _Release:
 
 @compiled()
 def _interleave(
-    raw: Any, rows: int, blocks: int, type_size: int, dword_at: int, dwords: int, half_at: int, spread: bool,
+    raw: Any, rows: int, blocks: int, type_size: int, dword_at: Any, half_at: int, spread: bool,
     lanes: int, out: Any, first: int, last: int,
 ) -> None:  # fmt: skip
     """Groups first : last of `out` (dwords) from the rows of `raw` (bytes); see the module's drawing."""
-    row_bytes = blocks * type_size
+    row_bytes, dwords = blocks * type_size, dword_at.size
     block_dwords = type_size * lanes // 4
     for group in range(first, last):
         here = min(lanes, rows - group * lanes)
@@ -143,10 +156,10 @@ def _interleave(
             to = (group * blocks + block) * block_dwords
             at = group * lanes * row_bytes + block * type_size
             for row in range(lanes):
-                source = at + row * row_bytes + dword_at
+                source = at + row * row_bytes
                 if row < here:
                     for dword in range(dwords):
-                        out[to + lanes * dword + row] = load_u32(raw, source + 4 * dword)
+                        out[to + lanes * dword + row] = load_u32(raw, source + dword_at[dword])
                     if spread:
                         out[to + row] = _spread(out[to + row])
                 else:
