@@ -43,12 +43,18 @@ class BoundFunction:
     falsifier: Falsifier
     tests: tuple[CollectedTest, ...]
     """The parameter sets that the falsifier names."""
-    claimed_at: Location
-    """The falsifier's `test:` in its contract."""
+    loaded: Loaded
+    index: int
+    """Of the falsifier in its contract."""
 
     @property
     def name(self) -> str:
         return self.tests[0].base
+
+    @property
+    def claimed_at(self) -> Location:
+        """The falsifier's `test:` in its contract."""
+        return self.loaded.locations[("falsifiers", self.index, "test")]
 
 
 def bound_functions(context: LintContext) -> Iterator[BoundFunction]:
@@ -56,7 +62,7 @@ def bound_functions(context: LintContext) -> Iterator[BoundFunction]:
     for loaded, _, index, falsifier in context.falsifiers():
         tests = context.tests.get(falsifier.test, ())
         if tests:
-            yield BoundFunction(falsifier, tests, _claimed_at(loaded, index))
+            yield BoundFunction(falsifier, tests, loaded, index)
 
 
 def at_test(rule: BindingRule, bound: BoundFunction, message: str, *, fix: str = "") -> Finding:
@@ -71,7 +77,3 @@ def at_test(rule: BindingRule, bound: BoundFunction, message: str, *, fix: str =
         subject=bound.falsifier.id,
         related=((f"{bound.falsifier.id} names this test here", bound.claimed_at),),
     )
-
-
-def _claimed_at(loaded: Loaded, index: int) -> Location:
-    return loaded.locations[("falsifiers", index, "test")]

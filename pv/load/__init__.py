@@ -14,6 +14,7 @@ import errno
 import os
 import stat
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -72,7 +73,7 @@ class Loaded:
     text: str
     """Without a byte order mark; undecodable bytes are replaced."""
     data: dict[str, Any] | None = None
-    """The file as dict, list, str and None; None if it could not be composed. Set even where the contract is None."""
+    """A file whose contract is None, as dict, list, str and None; None if it could not be composed."""
 
     @property
     def id(self) -> str | None:
@@ -86,7 +87,9 @@ class Loaded:
 def load_text(text: bytes, path: str) -> Loaded:
     """Read a contract; `path` is only named in findings."""
     parsed = load_model(text, path, Contract)
-    return Loaded(path, parsed.model, parsed.findings, parsed.locations, parsed.text, parsed.data)
+    # Ten thousand files as data take more memory than as contracts, and nobody asks for both.
+    data = parsed.data if parsed.model is None else None
+    return Loaded(path, parsed.model, parsed.findings, parsed.locations, parsed.text, data)
 
 
 def load_file(root: Path, path: Path) -> Loaded:
@@ -105,20 +108,19 @@ def load_file(root: Path, path: Path) -> Loaded:
 def load_model(text: bytes, path: str, model: type[ModelT]) -> Parsed[ModelT]:
     """Read any other YAML file of pv by the same rules."""
     sink, decoded, root = _compose(text, path)
-    places = SourceMap(path, root)
     typed = None
     data = to_data(root) if isinstance(root, Mapping) else None
     if root is not None:
-        typed = validate(model, root, places, sink)
+        typed = validate(model, root, data, sink)
     findings = sink.findings()
-    return Parsed(path, None if sink.has_errors else typed, findings, places, decoded, data)
+    return Parsed(path, None if sink.has_errors else typed, findings, _places(path, decoded, root), decoded, data)
 
 
-def load_mapping(text: bytes, path: str) -> tuple[dict[str, Any] | None, tuple[Finding, ...], SourceMap]:
+def load_mapping(raw: bytes, path: str) -> tuple[dict[str, Any] | None, tuple[Finding, ...], SourceMap]:
     """The file as dict, list, str and None, not typed; None if it is not a mapping that can be read."""
-    sink, _, root = _compose(text, path)
+    sink, text, root = _compose(raw, path)
     data = to_data(root) if isinstance(root, Mapping) else None
-    return data, sink.findings(), SourceMap(path, root)
+    return data, sink.findings(), _places(path, text, root)
 
 
 def read_bytes(path: Path, shown: str, *, limit: int = MAX_BYTES) -> bytes:
@@ -150,6 +152,16 @@ def _compose(raw: bytes, path: str) -> tuple[Sink, str, Node | None]:
         _report_root(root, sink)
         root = None
     return sink, text, root
+
+
+def _places(path: str, text: str, root: Node | None) -> SourceMap:
+    return SourceMap(path, partial(_compose_again, text) if root is not None else lambda: None)
+
+
+# The nodes of a file take 30 times its size. Places are needed for findings alone, and then for one file after another.
+@lru_cache(maxsize=64)
+def _compose_again(text: str) -> Node | None:
+    return compose(text, Sink(""))
 
 
 def _report_root(root: Node | None, sink: Sink) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,12 +56,16 @@ def dotted(path: KeyPath) -> str:
 class SourceMap:
     """Where each key path stands in its file; a path that the file lacks is answered by the nearest one above it."""
 
-    def __init__(self, path: str, root: Node | None) -> None:
+    def __init__(self, path: str, compose: Callable[[], Node | None]) -> None:
+        """
+        Args:
+            compose: gives the file's root node, whenever a place is asked for; None if it has none.
+        """
         self._path = path
-        self._root = root
+        self._compose = compose
 
     def __contains__(self, path: KeyPath) -> bool:
-        return self._root is not None and len(self._walk(path)[1]) == len(path)
+        return self._compose() is not None and len(self._walk(path)[1]) == len(path)
 
     def get(self, path: KeyPath) -> Location:
         """Of the value."""
@@ -88,7 +93,7 @@ class SourceMap:
         return self._walk(path)[1]
 
     def _walk(self, path: KeyPath) -> tuple[Node, KeyPath]:
-        node: Node = self._root if self._root is not None else Scalar(None, (1, 1, 1, 1))
+        node = self._compose() or Scalar(None, (1, 1, 1, 1))
         for depth, part in enumerate(path):
             if isinstance(node, Mapping) and isinstance(part, str) and part in node.entries:
                 node = node.entries[part][1]

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from pv.load.fields import fields_at, in_words
-from pv.load.nodes import KeyPath, Mapping, Node, Scalar, Sequence, SourceMap, dotted, to_data
+from pv.load.nodes import KeyPath, Mapping, Node, Scalar, Sequence, SourceMap, dotted
 from pv.load.sink import Sink
 from pv.load.text import shorten
 from pv.suggest import closest, did_you_mean
@@ -34,13 +34,17 @@ _LIMITS: Final = {
 }
 
 
-def validate(model: type[ModelT], root: Node, places: SourceMap, sink: Sink) -> ModelT | None:
-    """The typed file, or None after findings for everything that is wrong with it."""
+def validate(model: type[ModelT], root: Node, data: Any, sink: Sink) -> ModelT | None:
+    """The typed file, or None after findings for everything that is wrong with it.
+
+    Args:
+        data: `root` as dict, list, str and None.
+    """
     try:
-        return model.model_validate(to_data(root))
+        return model.model_validate(data)
     except ValidationError as err:
         errors: list[Any] = err.errors(include_url=False)
-    translator = _Translator(model, root, places, sink)
+    translator = _Translator(model, root, SourceMap(sink.path, lambda: root), sink)
     for number, error in enumerate(errors):
         if sink.full:
             sink.hide(len(errors) - number)

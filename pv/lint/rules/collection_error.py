@@ -41,11 +41,12 @@ class CollectionError(BindingRule):
 
     def check(self, context: LintContext) -> Iterable[Finding]:
         assert context.collection is not None
-        claims: dict[str, list[tuple[str, Location]]] = {}
+        claims: dict[str, list[tuple[str, Location]]] = {problem.path: [] for problem in context.collection.problems}
         for loaded, _, index, falsifier in context.falsifiers():
-            note = f"{falsifier.id} names a test of this file here"
-            place = (note, loaded.locations[("falsifiers", index, "test")])
-            claims.setdefault(file_of(falsifier.test), []).append(place)
+            places = claims.get(file_of(falsifier.test))
+            if places is not None:
+                note = f"{falsifier.id} names a test of this file here"
+                places.append((note, loaded.locations[("falsifiers", index, "test")]))
         for problem in context.collection.problems:
             reason = problem.message.strip().partition("\n")[0]
             yield Finding(
@@ -54,5 +55,5 @@ class CollectionError(BindingRule):
                 message=f"pytest cannot collect {problem.path}: {reason}",
                 location=Location(problem.path),
                 subject=problem.path,
-                related=tuple(claims.get(problem.path, ())),
+                related=tuple(claims[problem.path]),
             )

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from pv.lint.context import LintContext
 from pv.lint.rule import Rule
+from pv.load import KeyPath, Loaded
 from pv.schema.finding import Finding, Severity
-from pv.schema.location import Location
+
+
+class _Original(NamedTuple):
+    """Whose text it was first."""
+
+    id: str
+    loaded: Loaded
+    path: KeyPath
 
 
 class CopiedText(Rule):
@@ -41,32 +50,32 @@ class CopiedText(Rule):
     fix = "say what sets this one apart, or remove the copy"
 
     def check(self, context: LintContext) -> Iterable[Finding]:
-        predictions: dict[str, tuple[str, Location]] = {}
+        predictions: dict[str, _Original] = {}
         for loaded, contract in context.readable:
-            properties: dict[str, tuple[str, Location]] = {}
+            properties: dict[str, _Original] = {}
             for index, obligation in enumerate(contract.obligations):
                 path = ("obligations", index, "property")
-                where = (obligation.id, loaded.locations[path])
-                first = properties.setdefault(_folded(obligation.property), where)
-                if first is not where:
+                own = _Original(obligation.id, loaded, path)
+                first = properties.setdefault(_folded(obligation.property), own)
+                if first is not own:
                     yield self.at(
                         loaded,
                         path,
-                        f"obligation {obligation.id!r} states the same property as {first[0]!r}",
+                        f"obligation {obligation.id!r} states the same property as {first.id!r}",
                         subject=f"{contract.id}/{obligation.id}",
-                        related=((f"{first[0]} says so here", first[1]),),
+                        related=((f"{first.id} says so here", first.loaded.locations[first.path]),),
                     )
             for index, falsifier in enumerate(contract.falsifiers):
                 path = ("falsifiers", index, "prediction")
-                where = (falsifier.id, loaded.locations[path])
-                first = predictions.setdefault(_folded(falsifier.prediction), where)
-                if first is not where:
+                own = _Original(falsifier.id, loaded, path)
+                first = predictions.setdefault(_folded(falsifier.prediction), own)
+                if first is not own:
                     yield self.at(
                         loaded,
                         path,
-                        f"falsifier {falsifier.id!r} predicts the same as {first[0]!r}",
+                        f"falsifier {falsifier.id!r} predicts the same as {first.id!r}",
                         subject=falsifier.id,
-                        related=((f"{first[0]} says so here", first[1]),),
+                        related=((f"{first.id} says so here", first.loaded.locations[first.path]),),
                     )
 
 

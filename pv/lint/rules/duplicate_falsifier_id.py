@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from pv.lint.context import LintContext
 from pv.lint.rule import Rule
+from pv.load import Loaded
 from pv.schema.finding import Finding
-from pv.schema.location import Location
 
 
 class DuplicateFalsifierId(Rule):
@@ -39,17 +39,16 @@ class DuplicateFalsifierId(Rule):
     fix = "give each falsifier an id that no other contract uses"
 
     def check(self, context: LintContext) -> Iterable[Finding]:
-        first: dict[str, Location] = {}
+        first: dict[str, tuple[Loaded, int]] = {}
         for loaded, _, index, falsifier in context.falsifiers():
-            path = ("falsifiers", index, "id")
-            original = first.get(falsifier.id)
-            if original is None:
-                first[falsifier.id] = loaded.locations[path]
-            else:
+            own = (loaded, index)
+            original = first.setdefault(falsifier.id, own)
+            if original is not own:
+                place = original[0].locations[("falsifiers", original[1], "id")]
                 yield self.at(
                     loaded,
-                    path,
+                    ("falsifiers", index, "id"),
                     f"falsifier id {falsifier.id!r} is already taken",
                     subject=falsifier.id,
-                    related=(("first used here", original),),
+                    related=(("first used here", place),),
                 )
