@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pv.cli.progress import Progress
     from pv.workflow.discharge import DischargeReport, Planned, Watch
 
 
@@ -32,6 +31,13 @@ def command(
     ] = None,
     model: Annotated[Path | None, typer.Option("--model", help="The model that falsifiers get.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan; run and write nothing.")] = False,
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Search the smallest size that is caught, for graded challenges.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", "-n", min=0, max=64, help="Child processes at a time; no result depends on it."),
+    ] = None,
     output_format: Annotated[Format, typer.Option("--output-format", help="How to print.")] = Format.FULL,
 ) -> None:
     """Run the falsifiers, prove that they can fail, and record what they show.
@@ -39,6 +45,7 @@ def command(
     Exit code 0: every run on the targets asked for passed and caught its challenges.
     1: something is FALSIFIED. 4: something could not be decided.
     """
+    from pv.cli.progress import progress
     from pv.config import load_settings
     from pv.errors import NothingToCheck
     from pv.report import discharge as report
@@ -54,10 +61,10 @@ def command(
     if dry_run:
         _print_plan(plan(root, settings, selected, targets))
         return
-    with _progress() as watch:
-        result = discharge(root, settings, selected, targets, watch)
-    shown, closing = rows(result), summary(result, targets)
-    print(report.as_json(shown, closing) if output_format is Format.JSON else report.text(shown, closing))
+    with progress() as shown:
+        result = discharge(root, settings, selected, targets, _watch(shown), sensitivity=sensitivity, workers=workers)
+    lines, closing = rows(result), summary(result, targets)
+    print(report.as_json(lines, closing) if output_format is Format.JSON else report.text(lines, closing))
     if not result.entries:
         raise NothingToCheck(f"none of {len(selected)} falsifiers runs on {', '.join(targets)}; nothing was run")
     raise typer.Exit(_exit_code(result))
@@ -95,47 +102,15 @@ def _print_plan(planned: list[Planned]) -> None:
         raise CannotDecide(f"{unbound} of {len(planned)} runs have no test; see pv lint --strict-test-binding")
 
 
-@contextmanager
-def _progress() -> Iterator[Watch]:
-    """One live line on a terminal; in a log, one quiet line per ten runs."""
+def _watch(shown: Progress) -> Watch:
     from pv.workflow.discharge import Watch
 
-    if sys.stderr.isatty() and not os.environ.get("CI"):
-        yield from _live()
-        return
-    done = 0
-    total = 0
+    def planned(items: Sequence[Planned]) -> None:
+        challenges = sum(len(item.falsifier.challenges) for item in items)
+        shown.expect(len(items) + challenges, f"{len(items)} falsifier runs, {challenges} challenges")
 
-    def planned(items: object) -> None:
-        nonlocal total
-        plan_items: list[Planned] = list(items)  # type: ignore[call-overload]
-        total = sum(1 + len(item.falsifier.challenges) for item in plan_items)
-        print(
-            f"pv: {len(plan_items)} falsifier runs, {total - len(plan_items)} challenges", file=sys.stderr, flush=True
-        )
-
-    def step(*_: object) -> None:
-        nonlocal done
-        done += 1
-        if done % 20 == 0 or done == total:
-            print(f"pv: {done} of {total} done", file=sys.stderr, flush=True)
-
-    yield Watch(planned=planned, ran=step, challenged=step)
-
-
-def _live() -> Iterator[Watch]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from pv.workflow.discharge import Watch
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("collecting", total=None)
-        yield Watch(
-            planned=lambda items: bar.update(
-                task, total=sum(1 + len(item.falsifier.challenges) for item in items), description="running"
-            ),
-            ran=lambda outcome: bar.update(task, advance=1, description=outcome.job.falsifier),
-            challenged=lambda job, run: bar.update(task, advance=1, description=f"{job.falsifier} {run.fault}"),
-        )
+    return Watch(
+        planned=planned,
+        ran=lambda outcome: shown.step(outcome.job.falsifier),
+        challenged=lambda job, run: shown.step(f"{job.falsifier} {run.fault}"),
+    )

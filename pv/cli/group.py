@@ -30,6 +30,7 @@ COMMANDS: Final = (
     Entry("lint", "Check", "Validate, plus every rule and every binding to a test."),
     Entry("diff", "Check", "Classify changes of contracts, and check their versions."),
     Entry("discharge", "Prove", "Run falsifiers, challenge them, record evidence."),
+    Entry("challenge", "Prove", "Seed faults, and see which falsifier notices."),
     Entry("status", "Decide", "Show where every claim stands, and what is missing."),
     Entry("evidence", "Decide", "Verify, show, list, merge and export evidence."),
     Entry("gate", "Decide", "Answer a release question: YES, NO or CANNOT DECIDE."),

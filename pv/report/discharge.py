@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pv.report.challenge import run_json, sensitivity
 from pv.report.escape import visible
 from pv.schema.run import ChallengeRun, Measured
 from pv.schema.verdict import ChallengeOutcome, Result, Standing
@@ -106,6 +107,8 @@ def _row_lines(row: Row) -> list[str]:
     for run in row.challenges:
         if run.outcome is not ChallengeOutcome.CAUGHT:
             lines.append(f"{indent}{run.fault} {run.outcome.value}: {visible(run.reason)}")
+        if run.sensitivity is not None:
+            lines.append(f"{indent}{run.fault}: {sensitivity(run)}")
     lines.extend(f"{indent}missing  {visible(item)}" for item in row.missing if row.standing is not Standing.FALSIFIED)
     return lines
 
@@ -158,9 +161,7 @@ def _row_json(row: Row) -> dict[str, Any]:
             }
             for value in row.values
         ],
-        "challenges": [
-            {"fault": run.fault, "outcome": run.outcome.value, "reason": run.reason} for run in row.challenges
-        ],
+        "challenges": [run_json(run) for run in row.challenges],
         "evidence": row.evidence,
         "duration_s": round(row.duration_s, 3),
     }

@@ -24,6 +24,8 @@ class Settings(Model):
     model: str | None = None
     """Path of the model that `pv.model` gives to falsifiers."""
     targets: tuple[Target, ...] = ("cpu",)
+    faults: tuple[str, ...] = ()
+    """Modules whose public context managers are the faults that some falsifier should catch."""
     import_mode: Literal["prepend", "append", "importlib"] = "prepend"
     pytest_plugins: tuple[str, ...] = ()
     """Plugins that the bound tests need; nothing else is loaded."""

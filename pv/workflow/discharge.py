@@ -7,7 +7,7 @@ after, evidence is durable before a contract file mentions it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,9 +113,17 @@ def discharge(
     selected: Sequence[Selected],
     targets: Sequence[str],
     watch: Watch,
+    *,
+    sensitivity: bool = False,
+    workers: int | None = None,
 ) -> DischargeReport:
     """Run the selected falsifiers on the targets and record what they show.
 
+    Args:
+        sensitivity: search the smallest size that is caught, for graded challenges; otherwise the fault's own size
+            is the only one tried.
+        workers: child processes at a time; without it one for the tests, so that what they measure is not disturbed,
+            and `settings.workers` for the challenges.
     Raises:
         EvidenceError: the store cannot be written; nothing was run.
         PvError: a contract file changed while the falsifiers ran.
@@ -136,8 +144,8 @@ def discharge(
         ledger.append(
             "intent", run=run, time=started, planned=[[item.falsifier.id, item.job.target] for item in runnable]
         )
-    outcomes = _run(root, settings, runnable, watch)
-    challenges = _challenge(root, settings, runnable, outcomes, watch)
+    outcomes = _run(root, settings, runnable, watch, workers)
+    challenges = _challenge(root, settings, runnable, outcomes, watch, sensitivity, workers)
     after = _fingerprints(root, settings, runnable)
 
     digests: dict[tuple[str, str], str] = {}
@@ -274,8 +282,20 @@ def _fingerprints(
     return {(item.falsifier.id, item.job.target): prints.of(item.contract, item.falsifier) for item in planned}
 
 
-def _run(root: Path, settings: Settings, planned: Sequence[Planned], watch: Watch) -> dict[tuple[str, str], Outcome]:
-    """Every job, in one child per target."""
+def graded(planned: Iterable[Planned]) -> frozenset[tuple[str, str]]:
+    """Falsifier and fault of every challenge that has a size."""
+    return frozenset(
+        (item.falsifier.id, challenge.fault)
+        for item in planned
+        for challenge in item.falsifier.challenges
+        if challenge.grade is not None
+    )
+
+
+def _run(
+    root: Path, settings: Settings, planned: Sequence[Planned], watch: Watch, workers: int | None
+) -> dict[tuple[str, str], Outcome]:
+    """Every job; one target after the other."""
 
     def on_event(event: RunEvent) -> None:
         if event.outcome is not None:
@@ -284,7 +304,7 @@ def _run(root: Path, settings: Settings, planned: Sequence[Planned], watch: Watc
     outcomes: dict[tuple[str, str], Outcome] = {}
     for target in dict.fromkeys(item.job.target for item in planned):
         jobs = [item.job for item in planned if item.job.target == target]
-        for outcome in run_jobs(root, settings, jobs, on_event=on_event):
+        for outcome in run_jobs(root, settings, jobs, on_event=on_event, workers=workers or 1):
             outcomes[outcome.job.falsifier, target] = outcome
     return outcomes
 
@@ -295,6 +315,8 @@ def _challenge(
     planned: Sequence[Planned],
     outcomes: Mapping[tuple[str, str], Outcome],
     watch: Watch,
+    sensitivity: bool,
+    workers: int | None,
 ) -> dict[tuple[str, str], tuple[ChallengeRun, ...]]:
     """Seed every declared fault, for the falsifiers that passed: a failing one needs no proof that it can fail."""
     batch = [
@@ -302,7 +324,10 @@ def _challenge(
         for item in planned
         if item.falsifier.challenges and outcomes[item.falsifier.id, item.job.target].result is Result.PASS
     ]
-    found = challenge_jobs(root, settings, batch, on_challenge=watch.challenged)
+    found = challenge_jobs(
+        root, settings, batch, workers=workers, on_challenge=watch.challenged,
+        graded=graded(planned) if sensitivity else (),
+    )  # fmt: skip
     return {(job.falsifier, job.target): tuple(runs) for job, runs in found}
 
 

@@ -1,0 +1,122 @@
+"""Which faults a module offers, read from its source, and which tests could meet them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pv.challenge.catalogue import Fault, faults_of
+from pv.errors import UsageError
+from pv.evidence.imports import ImportClosure
+
+FAULTS = '''
+import importlib
+from contextlib import AbstractContextManager, contextmanager
+
+from lib import alpha, beta
+from lib.gamma import value
+
+Seeded = AbstractContextManager[None]
+
+
+@contextmanager
+def decorated():
+    """See lib.delta. It is only mentioned."""
+    alpha.x = 1
+    yield
+
+
+def through_an_alias() -> Seeded:
+    return _helper(beta)
+
+
+def through_a_helper() -> "AbstractContextManager[None]":
+    return _on("delta")
+
+
+def without_annotation(size=1, *, more=2):
+    from lib import epsilon
+    return _helper(epsilon)
+
+
+def knows_nothing() -> Seeded:
+    return _helper(globals())
+
+
+def from_a_module() -> Seeded:
+    return _helper(value)
+
+
+def needs_an_argument(size) -> Seeded: ...
+
+
+def needs_a_keyword(*, size) -> Seeded: ...
+
+
+def gives_something_else() -> dict[str, str]: ...
+
+
+@contextmanager
+def _private(): ...
+
+
+def _helper(place: alpha.Type): ...
+
+
+def _on(name):
+    return _helper(importlib.import_module(f"lib.ops.{name}"))
+
+
+class NotAFunction: ...
+'''
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "lib" / "ops").mkdir(parents=True)
+    for name in ("__init__", "alpha", "beta", "gamma", "delta", "epsilon", "ops/__init__", "ops/delta"):
+        (tmp_path / "lib" / f"{name}.py").write_text("")
+    (tmp_path / "lib" / "faults.py").write_text(FAULTS)
+    return tmp_path
+
+
+def test_public_context_managers_are_offered_with_the_files_they_name(root: Path) -> None:
+    found = {
+        fault.reference: sorted(path.relative_to(root).as_posix() for path in fault.concerns)
+        for fault in faults_of(ImportClosure(root), ["lib.faults"])
+    }
+    assert found == {
+        "lib.faults:decorated": ["lib/alpha.py"],
+        "lib.faults:through_an_alias": ["lib/beta.py"],
+        "lib.faults:through_a_helper": ["lib/ops/__init__.py"],
+        "lib.faults:without_annotation": ["lib/epsilon.py"],
+        "lib.faults:knows_nothing": [],
+        "lib.faults:from_a_module": ["lib/gamma.py"],
+    }
+
+
+def test_fault_reaches_a_test_that_runs_one_of_its_files() -> None:
+    one, other = Path("/a.py"), Path("/b.py")
+    assert Fault("m:f", frozenset({one})).may_reach(frozenset({one, other}))
+    assert not Fault("m:f", frozenset({one})).may_reach(frozenset({other}))
+    assert Fault("m:f", frozenset()).may_reach(frozenset({other}))
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        ("lib.no_such", "is not a module of this project"),
+        ("json", "is not a module of this project"),
+        ("lib.alpha", "offers no public context manager"),
+        ("lib.broken", "cannot be read"),
+    ],
+)
+def test_catalogue_that_offers_nothing_is_an_error(module: str, why: str, root: Path) -> None:
+    (root / "lib" / "broken.py").write_text("def (:")
+    with pytest.raises(UsageError, match=why):
+        faults_of(ImportClosure(root), [module])
+
+
+def test_module_is_read_once(root: Path) -> None:
+    assert len(faults_of(ImportClosure(root), ["lib.faults", "lib.faults"])) == 6
