@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -25,8 +24,6 @@ IMPORT_LIMIT_S = 30.0
 EXIT_GRACE_S = 4.0
 """From the last test, or from the end record, to the end of the process."""
 
-_WORD = re.compile(r"[^\W\d_]{3}")
-_MAX_LINE = 160
 
 
 class Session:
@@ -219,11 +216,10 @@ class Session:
         return self._planned
 
     def note(self, ending: Ending, end: Exit, job: Job) -> str:
-        """One line on the ending for `job`."""
+        """One line on the ending for `job`; nothing that the process printed, because reasons are kept."""
         where = self._running or (f"the import of {self._collecting}" if self._collecting else "")
         if not where:
             where = "the end of the session" if self._planned else "start-up"
-        last = _last_line(end.output)
         match ending:
             case Ending.SEALED:
                 return ""
@@ -237,10 +233,10 @@ class Session:
             case Ending.CRASHED:
                 return f"{end.signal_name} in {where}"
             case Ending.UNSEALED:
-                return f"the process exited with status {end.code} in {where}" + (f": {last}" if last else "")
+                return f"the process exited with status {end.code} in {where}"
             case Ending.BAD_STATUS:
                 demanded = f"its reports demand {self._expected_status()}"
-                return f"pytest exited with status {end.code} in {where}, {demanded}" + (f": {last}" if last else "")
+                return f"pytest exited with status {end.code} in {where}, {demanded}"
 
     def facts(self, job: Job, ending: Ending, note: str) -> JobFacts:
         nodes = tuple(self.nodes[nodeid] for nodeid in job.nodeids)
@@ -255,9 +251,3 @@ class Session:
         """Whether a finished test of the job, or its file, is already more than undecided."""
         nodes = [self.nodes[nodeid] for nodeid in job.nodeids]
         return any(judge_node(node).result is not Result.PASS for node in nodes if node.is_finished or node.problem)
-
-
-def _last_line(text: str) -> str:
-    """The last line that says something, pytest's dots and frames left out."""
-    lines = [line.strip(" =!_-") for line in text.splitlines() if _WORD.search(line)]
-    return lines[-1][:_MAX_LINE] if lines else ""

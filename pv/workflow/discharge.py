@@ -21,6 +21,7 @@ from pv.evidence.fingerprint import Fingerprint
 from pv.evidence.ledger import Ledger
 from pv.evidence.read import read_evidence
 from pv.evidence.record import host_tag, now, statement
+from pv.evidence.redact import Redactor
 from pv.evidence.store import Store
 from pv.load import Loaded, load_text
 from pv.report.discharge import Row, Summary
@@ -144,8 +145,11 @@ def discharge(
         ledger.append(
             "intent", run=run, time=started, planned=[[item.falsifier.id, item.job.target] for item in runnable]
         )
-    outcomes = _run(root, settings, runnable, watch, workers)
-    challenges = _challenge(root, settings, runnable, outcomes, watch, sensitivity, workers)
+    redactor = Redactor(root)
+    ran = _run(root, settings, runnable, watch, workers)
+    outcomes = {key: redactor.outcome(outcome) for key, outcome in ran.items()}
+    challenged = _challenge(root, settings, runnable, outcomes, watch, sensitivity, workers)
+    challenges = {key: tuple(map(redactor.challenge, runs)) for key, runs in challenged.items()}
     after = _fingerprints(root, settings, runnable)
 
     digests: dict[tuple[str, str], str] = {}
