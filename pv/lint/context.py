@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from pv.catalog import Catalog
 from pv.lint.known import Baseline, Leftover
 from pv.lint.modules import Modules
+from pv.lint.recorded import Recorded
 from pv.load import Loaded
 from pv.schema.binding import CollectedTest, Collection
 from pv.schema.contract import Contract, Discharge, Falsifier
@@ -37,6 +38,8 @@ class LintContext:
     """Contracts as they were at `since`, by id, with their paths; None for one that had errors. None: not looked at."""
     since: str = ""
     """The git ref of `previous`."""
+    records: Mapping[str, Recorded] | None = None
+    """Evidence records that count, by digest; None where evidence was not looked at."""
     unregistered: Mapping[str, str] | None = None
     """Falsifiers whose evidence is not shown to be younger than its claim, with the reason; None: not looked at."""
     history_problem: str = ""

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pv import __version__
 from pv.catalog import Catalog, discover
@@ -20,6 +21,7 @@ from pv.lint.context import LintContext
 from pv.lint.engine import Outcome, run
 from pv.lint.known import Baseline
 from pv.lint.nodeid import file_of, is_node_id, unsafe_path
+from pv.lint.recorded import Recorded
 from pv.lint.registry import RULES, may_be_known, rule_named
 from pv.lint.rule import Stage
 from pv.load import load_file
@@ -30,6 +32,10 @@ from pv.schema.contract import Contract, Discharge
 from pv.schema.finding import Finding, Severity
 from pv.schema.settings import Settings
 from pv.schema.standing import FalsifierStanding
+from pv.schema.verdict import ChallengeOutcome
+
+if TYPE_CHECKING:
+    from pv.evidence.store import Stored
 
 VALIDATE = frozenset({Stage.FILE, Stage.CATALOG})
 LINT = frozenset(Stage)
@@ -132,6 +138,7 @@ def check(
         else None,
         discharges=seen.discharges,
         evidence_problem=seen.problem,
+        records=seen.records,
         unregistered=seen.unregistered,
         history_problem=seen.history_problem,
         previous=_previous(root, settings, since) if since is not None else None,
@@ -178,6 +185,7 @@ class _Evidence:
 
     discharges: Mapping[str, Discharge] | None
     problem: str = ""
+    records: Mapping[str, Recorded] | None = None
     unregistered: Mapping[str, str] | None = None
     history_problem: str = ""
 
@@ -218,7 +226,20 @@ def _evidence(root: Path, settings: Settings, catalog: Catalog, names: set[str],
                 if why := next((why for item in counted if (why := history.why_not(item))), ""):
                     unregistered[falsifier.id] = why
         discharges[contract.id] = as_discharge(contract_standing(contract, judged, today=today))
-    return _Evidence(discharges, "", unregistered, history.problem if unregistered else "")
+    recorded = {item.digest: _recorded(item) for items in facts.records.values() for item in items}
+    return _Evidence(discharges, "", recorded, unregistered, history.problem if unregistered else "")
+
+
+def _recorded(stored: Stored) -> Recorded:
+    predicate = stored.statement.predicate
+    caught = [item.outcome is ChallengeOutcome.CAUGHT for item in predicate.challenges]
+    return Recorded(
+        predicate.contract,
+        predicate.falsifier,
+        predicate.target,
+        predicate.result,
+        proves=bool(predicate.values) and bool(caught) and all(caught),
+    )
 
 
 def _previous(root: Path, settings: Settings, since: str) -> dict[str, tuple[str, Contract | None]]:
