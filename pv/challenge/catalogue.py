@@ -2,8 +2,9 @@
 
 A fault is a public function at the module's top level that needs no argument and gives a context manager:
 `@contextmanager`, an annotation that says so (also through a name such as `Seeded = AbstractContextManager[None]`),
-or no annotation at all. It concerns the project's modules that its body names, directly or through other functions
-of its module, and those whose dotted names it holds as text. Nothing is imported.
+or no annotation at all; or a public class with `__enter__` whose `__init__`, if any, needs none. It concerns the
+project's modules that its body names, directly or through other functions of its module, and those whose dotted names
+it holds as text. Nothing is imported.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class _Source:
     def __init__(self, tree: ast.Module, closure: ImportClosure, file: Path) -> None:
         self._closure = closure
         self._file = file
-        self._functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+        self._places = {node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
         self._imports = dict(_imports(tree))
         self._aliases: Mapping[str, str] = {
             target.id: ast.unparse(node.value)
@@ -67,13 +68,14 @@ class _Source:
         }
 
     def faults(self) -> Iterator[str]:
-        for name, function in self._functions.items():
-            required = len(function.args.posonlyargs) + len(function.args.args) - len(function.args.defaults)
-            required += sum(default is None for default in function.args.kw_defaults)
-            if not name.startswith("_") and not required and self._gives_context_manager(function):
+        for name, place in self._places.items():
+            is_fault = _is_context_manager(place) if isinstance(place, ast.ClassDef) else self._gives_one(place)
+            if is_fault and not name.startswith("_"):
                 yield name
 
-    def _gives_context_manager(self, function: ast.FunctionDef) -> bool:
+    def _gives_one(self, function: ast.FunctionDef) -> bool:
+        if _required(function):
+            return False
         if any("contextmanager" in ast.unparse(item) for item in function.decorator_list):
             return True
         if function.returns is None:
@@ -92,7 +94,7 @@ class _Source:
         seen.add(name)
         names: set[str] = set()
         texts: set[str] = set()
-        for node in (inner for statement in self._functions[name].body for inner in _walk(statement)):
+        for node in (inner for statement in self._places[name].body for inner in _walk(statement)):
             if isinstance(node, ast.Name):
                 names.add(node.id)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
@@ -100,11 +102,22 @@ class _Source:
                 texts.add(node.value.rstrip("."))
             elif isinstance(node, (ast.Import, ast.ImportFrom)):
                 texts.update(dotted for _, dotted in _imported(node))
-        for callee in (names & self._functions.keys()) - seen:
+        for callee in (names & self._places.keys()) - seen:
             more_names, more_texts = self._mentioned(callee, seen)
             names |= more_names
             texts |= more_texts
         return names, texts
+
+
+def _required(function: ast.FunctionDef) -> int:
+    arguments = function.args
+    required = len(arguments.posonlyargs) + len(arguments.args) - len(arguments.defaults)
+    return required + sum(default is None for default in arguments.kw_defaults)
+
+
+def _is_context_manager(place: ast.ClassDef) -> bool:
+    methods = {node.name: node for node in place.body if isinstance(node, ast.FunctionDef)}
+    return "__enter__" in methods and ("__init__" not in methods or _required(methods["__init__"]) == 1)
 
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:

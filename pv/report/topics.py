@@ -70,6 +70,30 @@ _EXIT_CODES = """\
   141  whoever read the output went away, as after 'pv lint | head'"""
 
 
+_FAULTS = """\
+A fault is a function or class without required arguments that gives a context manager, named module:function:
+
+  from unittest import mock
+  from lib import double as subject
+
+  def off_by_one():
+      right = subject.double
+
+      def broken(x):
+          return right(x) + 1
+
+      return mock.patch.object(subject, "double", broken)
+
+It is entered before the test is imported. It counts as applied when a function of its file is called after that, or
+when the object that it yields has a true attribute 'applied', which is the way for faults that change data or compiled
+code.
+
+A fault with a size takes it as a keyword, and has a default: def scaled(relative=1e-3). Its challenge is written
+{fault: lib.faults:scaled, grade: relative}. pv discharge tries the default alone; pv challenge and
+pv discharge --sensitivity also find the smallest relative size that is still caught, between 1 and 1e-9, in at most 10
+runs."""
+
+
 def _listed(entries: dict[str, str]) -> str:
     """Names with their texts, indented below."""
     return "\n".join(
@@ -97,9 +121,13 @@ What happened to one falsifier on one target in one run.
 
 {_listed(_WORDS["result"])}""",
     "challenges": f"""\
-A challenge is a seeded fault that a falsifier must catch: the same test runs once more with the fault applied.
+A challenge is a seeded fault that a falsifier must catch: the same test runs once more with the fault applied, in a
+process of its own. Before that a forced failure proves that this very test can report one. A falsifier that fails
+without any fault is not challenged, for its failure would prove nothing.
 
-{_listed(_WORDS["challenge outcome"])}""",
+{_listed(_WORDS["challenge outcome"])}
+
+{_FAULTS}""",
     "targets": f"Where a falsifier runs.\n\n{_listed(_TARGETS)}",
     "gates": f"The answer to a release question over contracts and targets.\n\n{_listed(_WORDS['gate answer'])}",
     **{name: f"{name}: a {kind}\n\n{text}" for kind, entries in _WORDS.items() for name, text in entries.items()},

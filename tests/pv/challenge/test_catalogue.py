@@ -68,7 +68,22 @@ def _on(name):
     return _helper(importlib.import_module(f"lib.ops.{name}"))
 
 
-class NotAFunction: ...
+class WithEnter:
+    def __init__(self, size=1): ...
+
+    def __enter__(self):
+        beta.x = 1
+
+    def __exit__(self, *_): ...
+
+
+class NeedsAnArgument:
+    def __init__(self, size): ...
+
+    def __enter__(self): ...
+
+
+class NotAContextManager: ...
 '''
 
 
@@ -93,6 +108,7 @@ def test_public_context_managers_are_offered_with_the_files_they_name(root: Path
         "lib.faults:without_annotation": ["lib/epsilon.py"],
         "lib.faults:knows_nothing": [],
         "lib.faults:from_a_module": ["lib/gamma.py"],
+        "lib.faults:WithEnter": ["lib/beta.py"],
     }
 
 
@@ -119,4 +135,4 @@ def test_catalogue_that_offers_nothing_is_an_error(module: str, why: str, root: 
 
 
 def test_module_is_read_once(root: Path) -> None:
-    assert len(faults_of(ImportClosure(root), ["lib.faults", "lib.faults"])) == 6
+    assert len(faults_of(ImportClosure(root), ["lib.faults", "lib.faults"])) == 7

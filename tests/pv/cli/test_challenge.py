@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
+from pv.report.topics import TOPICS
 from support.command import pv
 from support.project import CONTRACT, FAULTS, PYPROJECT, TEST, write_project
 
@@ -152,3 +154,32 @@ def test_usage_error_is_one_line(options: tuple[str, ...], why: str, tmp_path: P
     said = pv("challenge", *options, cwd=write_project(tmp_path, test=TEST))
     assert (said.code, said.out) == (2, "")
     assert said.err == f"pv: {why}\n"
+
+
+EXAMPLES = {
+    "README": ((Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8"), "# lib/faults.py", "```"),
+    "pv explain challenges": (TOPICS["challenges"], "  from unittest", "It is entered"),
+}
+
+
+@pytest.mark.parametrize(("text", "start", "end"), EXAMPLES.values(), ids=EXAMPLES)
+def test_documented_fault_works_as_it_stands(text: str, start: str, end: str, tmp_path: Path) -> None:
+    fault = dedent(text[text.index(start) :].partition(end)[0])
+    said = pv("challenge", cwd=write_project(tmp_path, faults=fault))
+    assert said.code == 0, said
+
+
+def test_class_is_a_fault_too(tmp_path: Path) -> None:
+    fault = """\
+        from lib import double as subject
+
+        class off_by_one:
+            def __enter__(self):
+                self.right, subject.double = subject.double, lambda x: 2 * x + 1
+
+            def __exit__(self, *_):
+                subject.double = self.right
+        """
+    said = pv("challenge", "--all", "--catalogue", "lib.faults", cwd=write_project(tmp_path, faults=fault))
+    assert said.code == 0, said
+    assert "1 faults, 0 of them caught by nobody here." in said.out
