@@ -29,7 +29,8 @@ lint: $(VENV)/.dev  ## ruff, mypy --strict, import-linter
 self: $(VENV)/.dev  ## pv on its own contracts
 	$(BIN)/pv validate
 	$(BIN)/pv lint --strict-test-binding
-	$(BIN)/pv status
+	$(BIN)/pv evidence verify
+	$(BIN)/pv gate model-1-ship --target cpu
 
 bench: $(VENV)/.dev  ## print the figures: quantiser error, tokens per second, start-up times
 	$(BIN)/python -m engine.quant.rmse
