@@ -78,7 +78,7 @@ def _read_records(store: Store, found: Scan) -> set[str]:
     others: set[str] = set()
     if not store.records.is_dir():
         return others
-    for path in sorted(store.records.iterdir()):
+    for path in sorted(store.records.iterdir(), key=lambda path: path.name):
         if path.name.startswith(".") and path.name.endswith(".tmp"):
             continue  # what a killed process left: never renamed, so never evidence
         found.files += 1

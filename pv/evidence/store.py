@@ -75,7 +75,7 @@ class Store:
 
     def paths(self) -> list[Path]:
         """Files of all records, in the order of their digests."""
-        return sorted(self.records.glob("*.json"))
+        return sorted(self.records.glob("*.json"), key=lambda path: path.name)
 
     def __iter__(self) -> Iterator[Stored]:
         """Every record, in the order of its digest.
