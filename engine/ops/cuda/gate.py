@@ -75,7 +75,7 @@ def compile_products(shapes: Shapes, kinds: Sequence[GgmlType], tokens: Sequence
                     products.matmul(_values(count, columns), weight, exact=False)
             if kind not in (GgmlType.F32, GgmlType.F16, GgmlType.BF16):
                 products.matmul(_values(1, shapes.hidden_size), _one(kind, shapes), exact=True)
-            products.greedy(_values(1, shapes.hidden_size), _one(kind, shapes))
+            products.largest(products.matmul(_values(1, shapes.hidden_size), _one(kind, shapes), exact=False))
     return found
 
 

@@ -17,6 +17,9 @@ import torch
 from engine.ops.cuda import target
 from engine.ops.protocol import I64
 
+_ROOM = 4096
+"""Entries from the start: more tokens at once than a chunk of prefill has, so that captured graphs stay valid."""
+
 
 class Buffer:
     """One array of int64, at a fixed place."""
@@ -26,14 +29,18 @@ class Buffer:
         self._held: I64 | None = None
         self._frozen = False
 
+    @property
+    def address(self) -> int:
+        """Where the buffer begins; it moves only when more entries are put than it has room for."""
+        return 0 if self._tensor is None else int(self._tensor.data_ptr())
+
     def put(self, array: I64) -> Any:
         """The array on the device: (T,) int64, valid until the next array is put."""
         size = array.shape[0]
         place = target.device()
         if self._tensor is None or self._tensor.device != place or self._tensor.shape[0] < size:
             assert not self._frozen, "a captured forward has other inputs than the one before it"
-            room = max(size, 1 if self._tensor is None else self._tensor.shape[0])
-            self._tensor = torch.zeros(room, dtype=torch.int64, device=place)
+            self._tensor = torch.zeros(max(size, _ROOM), dtype=torch.int64, device=place)
             self._held = None
         part = self._tensor[:size]
         if self._frozen or place.type == "meta":

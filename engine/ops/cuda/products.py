@@ -40,6 +40,9 @@ from engine.ops.protocol import Weight
 MATVEC_TOKENS = 8
 """Up to here each token reads the weights for itself; from 9 on a tile of tokens shares them."""
 
+OUTPUT_ROWS = 32768
+"""From here on a Q6_K product notes the best row of each tile; no other product of a model is as wide as its output."""
+
 _SPLIT_BLOCK = 1024
 _ARGMAX_BLOCK = 4096
 _DECODED_WEIGHTS_AT_ONCE = 1 << 20
@@ -68,25 +71,12 @@ def check(x: Any, name: str, shape: tuple[int, int]) -> None:
     assert x.is_contiguous(), "activations are contiguous"
 
 
-def greedy(x: Any, weight: DeviceWeight) -> Any:
-    """Row with the largest product for each token of x (T, K): (T,) int64; NaN counts as the smallest.
-
-    For Q6_K the product leaves the best row of every tile, and only those are compared.
-    """
-    if weight.type == GgmlType.Q6_K and x.shape[0] <= MATVEC_TOKENS:
-        check(x, weight.name, weight.shape)
-        config = configs.table().matvec[GgmlType.Q6_K]
-        tiles = triton.cdiv(weight.shape[0], config.rows)
-        best = _new(x, x.shape[0], tiles)
-        rows = torch.empty((x.shape[0], tiles), dtype=torch.int32, device=x.device)
-        _matvec(x, weight, best=(best, rows))
-        return largest(best, rows)
-    return largest(matmul(x, weight, exact=False), None)
-
-
-def largest(values: Any, rows: Any) -> Any:
-    """Index (or name in `rows`) of the largest of values (T, M), the first of equals: (T,) int64."""
-    tokens = values.shape[0]
+def largest(values: Any) -> Any:
+    """Index of the largest of values (T, M), the first of equals: (T,) int32."""
+    tokens, rows = values.shape[0], None
+    kept = getattr(values, "best", None)
+    if kept is not None:
+        values, rows = kept
     while values.shape[1] > 1 or rows is None:
         size = values.shape[1]
         tiles = triton.cdiv(size, _ARGMAX_BLOCK)
@@ -98,7 +88,7 @@ def largest(values: Any, rows: Any) -> Any:
             NAMED=rows is not None, BLOCK=_ARGMAX_BLOCK,
         )  # fmt: skip
         values, rows = best, best_row
-    return rows[:, 0].to(torch.int64)
+    return rows[:, 0]
 
 
 def slow(x: Any, weight: Weight) -> Any:
@@ -118,12 +108,12 @@ def _new(like: Any, *shape: int) -> Any:
     return torch.empty(shape, dtype=torch.float32, device=like.device)
 
 
-def _matvec(x: Any, weight: DeviceWeight, *, best: tuple[Any, Any] | None = None) -> Any:
+def _matvec(x: Any, weight: DeviceWeight) -> Any:
     tokens, (rows, _) = x.shape[0], weight.shape
     config = configs.table().matvec[weight.type]
     blocks = configs.blocks_per_step(config.blocks, weight.blocks)
     steps = weight.blocks // blocks
-    splits = 1 if best else configs.splits(rows, steps)
+    splits = configs.splits(rows, steps)
     q = activations.quantised(x)
     out = _new(x, splits, tokens, rows)
     grid = (triton.cdiv(rows, config.rows), splits, tokens)
@@ -136,8 +126,15 @@ def _matvec(x: Any, weight: DeviceWeight, *, best: tuple[Any, Any] | None = None
         case GgmlType.Q4_K:
             launch(q4_k_matvec, grid, w=planes["blocks"], xs=q.xs, **shared)
         case GgmlType.Q6_K:
-            value, row = best or (out, q.x16)
-            launch(q6_k_matvec, grid, **planes, x16=q.x16, best=value, best_row=row, BEST=best is not None, **shared)
+            # an output this wide is that of the vocabulary: half of the argmax costs nothing here
+            is_output = rows >= OUTPUT_ROWS and splits == 1
+            best = _new(x, tokens, grid[0]) if is_output else out
+            row = torch.empty((tokens, grid[0]), dtype=torch.int32, device=x.device) if is_output else q.x16
+            launch(q6_k_matvec, grid, **planes, x16=q.x16, best=best, best_row=row, BEST=is_output, **shared)
+            if is_output:
+                whole = out[0]
+                whole.best = (best, row)
+                return whole
         case _:
             launch(q8_0_matvec, grid, **planes, **shared)
     if splits == 1:

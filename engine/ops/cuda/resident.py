@@ -142,10 +142,8 @@ def _product(x: Any, weight: Weight, *, exact: bool) -> Any:
 
 
 def greedy(x: Any, weight: Weight) -> Any:
-    """Index of the largest of matmul(x, weight) for each token: (T,) int64 on the device."""
-    if weight.type not in KERNEL_TYPES:
-        return products.largest(matmul(x, weight), None)
-    return products.greedy(x.contiguous(), upload(weight))
+    """Index of the largest of matmul(x, weight) for each token: (T,) int32 on the device."""
+    return products.largest(matmul(x, weight))
 
 
 def slow_types(types: frozenset[GgmlType]) -> tuple[GgmlType, ...]:

@@ -218,8 +218,13 @@ def test_embedding_is_decoded_bit_for_bit(kind: GgmlType) -> None:
 
 
 @pytest.mark.parametrize("kind", [GgmlType.Q6_K, GgmlType.Q4_K, GgmlType.F16, GgmlType.Q5_K], ids=name)
+@pytest.mark.parametrize("output_rows", [1, 32768], ids=["fused", "separate"])
 @pytest.mark.parametrize(("tokens", "rows"), [(1, 1), (2, 300), (1, 4500)])
-def test_greedy_names_the_row_of_the_largest_product(kind: GgmlType, tokens: int, rows: int) -> None:
+def test_greedy_names_the_row_of_the_largest_product(
+    kind: GgmlType, tokens: int, rows: int, output_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "OUTPUT_ROWS", output_rows)
+    monkeypatch.setattr(configs, "splits", lambda *_: 1)
     weight, x = packed(kind, rows, 256), draw(tokens, 256)
     found = resident.greedy(target.put(x), weight).numpy()
     logits = resident.matmul(target.put(x), weight).numpy()
@@ -231,7 +236,7 @@ def test_the_first_of_equal_values_wins() -> None:
     values[0, [4095, 4096, 8999]] = 3
     values[1, :] = np.nan
     values[1, 8997] = -5
-    np.testing.assert_array_equal(products.largest(target.put(values), None).numpy(), [4095, 8997])
+    np.testing.assert_array_equal(products.largest(target.put(values)).numpy(), [4095, 8997])
 
 
 def test_quantised_integers_and_scales_are_those_of_numpy() -> None:
