@@ -5,14 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
+
+from pydantic import BaseModel
 
 from pv.errors import NothingToCheck, UsageError
-from pv.load import Loaded, load_file
+from pv.load import Loaded, Parsed, load_file, load_model, read_bytes
 from pv.schema.contract import Contract, Falsifier
+from pv.schema.gate import Gate
 from pv.schema.settings import Settings
+from pv.schema.waiver import GateWaiver
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 SUFFIXES = (".yaml", ".yml")
 GATES = "gates"
@@ -70,6 +78,36 @@ class Catalog:
                     yield item, falsifier
 
 
+@dataclass(frozen=True)
+class Questions:
+    """What is asked of contracts, and what is waived for it; by path."""
+
+    gates: tuple[Parsed[Gate], ...] = ()
+    waivers: tuple[Parsed[GateWaiver], ...] = ()
+
+
+def load_questions(root: Path, settings: Settings) -> Questions:
+    """Every file below gates/ and waivers/ of the contract folders, readable or not.
+
+    Raises:
+        UsageError: a file cannot be read.
+    """
+    return Questions(
+        tuple(_parsed(root, path, Gate) for path in _others(root, settings, GATES)),
+        tuple(_parsed(root, path, GateWaiver) for path in _others(root, settings, WAIVERS)),
+    )
+
+
+def selects(selector: str, contract: Contract, path: str) -> bool:
+    """Whether a gate's selector names the whole contract, whose file is `path`."""
+    prefix, colon, rest = selector.partition(":")
+    if colon and prefix == "kind":
+        return contract.kind.value == rest
+    if colon and prefix == "path":
+        return fnmatchcase(path, rest)
+    return fnmatchcase(contract.id, selector)
+
+
 def load_catalog(root: Path, settings: Settings, paths: Sequence[Path] = ()) -> Catalog:
     """Discover and read.
 
@@ -119,3 +157,13 @@ def _search(folder: Path, shown: Path) -> Iterator[Path]:
         if Path(parent) == folder:
             folders[:] = [name for name in folders if name not in NO_CONTRACTS]
         yield from (Path(parent) / name for name in files if name.endswith(SUFFIXES) and not name.startswith("."))
+
+
+def _others(root: Path, settings: Settings, name: str) -> list[Path]:
+    folders = [root / contracts / name for contracts in settings.contracts]
+    return sorted(path for folder in folders if folder.is_dir() for path in folder.iterdir() if path.suffix in SUFFIXES)
+
+
+def _parsed(root: Path, path: Path, model: type[ModelT]) -> Parsed[ModelT]:
+    shown = path.relative_to(root).as_posix()
+    return load_model(read_bytes(path, shown), shown, model)

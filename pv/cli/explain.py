@@ -16,7 +16,7 @@ def command(
         str,
         typer.Argument(
             metavar="NAME",
-            help="A rule, exit-codes, standings, results, challenges, targets, gates, or one word of these.",
+            help="A rule, exit-codes, standings, results, challenges, targets, gates, changes, or one word of these.",
         ),
     ],
 ) -> None:

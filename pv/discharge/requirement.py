@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from pv.catalog import selects
 from pv.schema.contract import Contract, Falsifier
 from pv.schema.gate import Gate, Requirement
 from pv.schema.verdict import serves
@@ -60,7 +61,7 @@ def _required(
 ) -> Iterator[Ask]:
     named: set[str] = set()
     for selector in requirement.select:
-        whole = [item for item in contracts if _selects(selector, item, paths)]
+        whole = [item for item in contracts if selects(selector, item, paths.get(item.id, ""))]
         single = [(item, one) for item in contracts for one in item.falsifiers if fnmatchcase(one.id, selector)]
         if not whole and not single:
             yield Ask("", on, selector, problem=Problem(gate.id, f"requires {selector!r}, which names no contract"))
@@ -73,15 +74,6 @@ def _required(
     if len(named) < requirement.at_least:
         what = f"requires at least {requirement.at_least} contracts by {', '.join(requirement.select)}"
         yield Ask("", on, what, problem=Problem(gate.id, f"{what}, {len(named)} are there"))
-
-
-def _selects(selector: str, contract: Contract, paths: Mapping[str, str]) -> bool:
-    prefix, colon, rest = selector.partition(":")
-    if colon and prefix == "kind":
-        return contract.kind.value == rest
-    if colon and prefix == "path":
-        return fnmatchcase(paths.get(contract.id, ""), rest)
-    return fnmatchcase(contract.id, selector)
 
 
 def _of_contract(contract: Contract, on: str, paths: Mapping[str, str]) -> Iterator[Ask]:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from pv.catalog import Catalog
+from pv.catalog import Catalog, Questions
 from pv.lint.known import Baseline, Leftover
 from pv.lint.modules import Modules
 from pv.lint.recorded import Recorded
-from pv.load import Loaded
+from pv.load import Loaded, Parsed
 from pv.schema.binding import CollectedTest, Collection
 from pv.schema.contract import Contract, Discharge, Falsifier
 from pv.schema.settings import Settings
@@ -26,6 +27,7 @@ class LintContext:
     catalog: Catalog
     settings: Settings
     root: Path
+    questions: Questions = field(default_factory=Questions)
     collection: Collection | None = None
     """What pytest collected; None where tests were not looked at."""
     search: tuple[str, ...] = ()
@@ -54,6 +56,11 @@ class LintContext:
     def readable(self) -> tuple[tuple[Loaded, Contract], ...]:
         """Every file whose contract could be read."""
         return tuple((item, item.contract) for item in self.catalog.loaded if item.contract is not None)
+
+    @cached_property
+    def files(self) -> tuple[Loaded | Parsed[Any], ...]:
+        """Every file that was read: contracts, gates, waivers."""
+        return (*self.catalog.loaded, *self.questions.gates, *self.questions.waivers)
 
     @cached_property
     def by_path(self) -> Mapping[str, Loaded]:

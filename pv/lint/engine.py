@@ -78,7 +78,7 @@ def run(
 
 def _file_findings(context: LintContext) -> Iterator[Finding]:
     # Straight from the loader, not through its rules: a finding under a name nobody registered is shown as well.
-    for loaded in context.catalog.loaded:
+    for loaded in context.files:
         yield from loaded.findings
 
 

@@ -66,6 +66,7 @@ from pv.lint.rules.unconditional_skip import UnconditionalSkip
 from pv.lint.rules.unknown_dependency import UnknownDependency
 from pv.lint.rules.unknown_equation import UnknownEquation
 from pv.lint.rules.unknown_fault import UnknownFault
+from pv.lint.rules.unknown_gate_waiver import UnknownGateWaiver
 from pv.lint.rules.unknown_key import UnknownKey
 from pv.lint.rules.unknown_obligation import UnknownObligation
 from pv.lint.rules.unknown_subject import UnknownSubject
@@ -74,6 +75,7 @@ from pv.lint.rules.unsafe_test_path import UnsafeTestPath
 from pv.lint.rules.unused_baseline_entry import UnusedBaselineEntry
 from pv.lint.rules.unused_equation import UnusedEquation
 from pv.lint.rules.unused_suppression import UnusedSuppression
+from pv.lint.rules.vacuous_gate import VacuousGate
 from pv.lint.rules.waiver_without_obligation import WaiverWithoutObligation
 from pv.lint.rules.wrong_type import WrongType
 from pv.lint.rules.xfail_test import XfailTest
@@ -144,6 +146,7 @@ RULES: tuple[Rule, ...] = (
     UnknownDependency(),
     UnknownEquation(),
     UnknownFault(),
+    UnknownGateWaiver(),
     UnknownKey(),
     UnknownObligation(),
     UnknownSubject(),
@@ -152,6 +155,7 @@ RULES: tuple[Rule, ...] = (
     UnusedBaselineEntry(),
     UnusedEquation(),
     UnusedSuppression(),
+    VacuousGate(),
     WaiverWithoutObligation(),
     WrongType(),
     XfailTest(),

@@ -19,10 +19,10 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pv.lint.context import LintContext
-from pv.load import KeyPath, Loaded, dotted
+from pv.load import KeyPath, Loaded, Parsed, dotted
 from pv.schema.finding import Finding, Severity
 from pv.schema.location import Location
 
@@ -66,7 +66,7 @@ class Rule(ABC):
 
     def at(
         self,
-        loaded: Loaded,
+        loaded: Loaded | Parsed[Any],
         path: KeyPath,
         message: str,
         *,
@@ -96,7 +96,7 @@ class LoaderRule(Rule):
     suppressible = False
 
     def check(self, context: LintContext) -> Iterable[Finding]:
-        for loaded in context.catalog.loaded:
+        for loaded in context.files:
             for finding in loaded.findings:
                 if finding.rule == self.name:
                     yield finding

@@ -1,4 +1,4 @@
-"""What the words of pv mean: exit codes, standings, results, challenge outcomes, targets, gate answers."""
+"""What the words of pv mean: exit codes, standings, results, challenges, targets, gate answers, classes of change."""
 
 from __future__ import annotations
 
@@ -55,9 +55,22 @@ The Triton kernels compiled for a GPU that need not be there, not run. Supports 
 required.""",
 }
 _GATES = {
-    GateAnswer.YES: "Everything that the gate asks for is DISCHARGED or waived in the open.",
-    GateAnswer.NO: "Something that the gate asks for is FALSIFIED.",
-    GateAnswer.CANNOT_DECIDE: "Evidence is missing, stale or from the wrong target. Unknown is not no, and never yes.",
+    GateAnswer.YES: """\
+Everything that the gate asks for on this target is DISCHARGED, or covered by a waiver in force that the gate lists, and
+something is DISCHARGED. Nothing that is printed as a problem can stand beside it.""",
+    GateAnswer.NO: """\
+Something that the gate asks for is FALSIFIED, and no waiver that the gate lists accepts a refutation.""",
+    GateAnswer.CANNOT_DECIDE: """\
+Evidence is missing, stale or from the wrong target, the store is damaged, or the gate asks for nothing that is there.
+Unknown is not no, and never yes.""",
+}
+_CHANGES = {
+    "breaking": "It claims something else; nobody but a reader can say whether that is more or less. Major version.",
+    "loosened": """\
+It claims less, or is harder to refute: a higher tolerance, a dropped challenge, target, falsifier or obligation, a new
+waiver. Whoever relied on it may no longer do so. Major version.""",
+    "tightened": "It claims more, or is easier to refute. Old evidence may no longer do. Minor version.",
+    "editorial": "It claims the same in other words. Patch version.",
 }
 _EXIT_CODES = """\
   0    clean; no errors, nothing refuted
@@ -107,6 +120,7 @@ _WORDS = {
     "challenge outcome": {str(name): text for name, text in _CHALLENGES.items()},
     "target": _TARGETS,
     "gate answer": {str(name): text for name, text in _GATES.items()},
+    "class of change": _CHANGES,
 }
 
 TOPICS: dict[str, str] = {
@@ -130,6 +144,7 @@ without any fault is not challenged, for its failure would prove nothing.
 {_FAULTS}""",
     "targets": f"Where a falsifier runs.\n\n{_listed(_TARGETS)}",
     "gates": f"The answer to a release question over contracts and targets.\n\n{_listed(_WORDS['gate answer'])}",
+    "changes": f"What pv diff says of a change, and the part of the version that must rise.\n\n{_listed(_CHANGES)}",
     **{name: f"{name}: a {kind}\n\n{text}" for kind, entries in _WORDS.items() for name, text in entries.items()},
 }
 """Text by name; lists of words first, then each word."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pv import __version__
-from pv.catalog import Catalog, discover
+from pv.catalog import Catalog, discover, load_questions
 from pv.config import load_settings
 from pv.errors import ConfigError, NothingToCheck, UsageError
 from pv.lint.bound import Binding, binding_of
@@ -133,6 +133,7 @@ def check(
         catalog=catalog,
         settings=settings,
         root=root,
+        questions=load_questions(root, settings),
         collection=_collection(root, settings, catalog, names, everything=not paths)
         if Stage.BINDING in stages
         else None,

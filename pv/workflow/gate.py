@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from pydantic import BaseModel
 
-from pv.catalog import GATES, SUFFIXES, WAIVERS, Catalog
+from pv.catalog import GATES, Catalog, Questions, load_questions
 from pv.discharge.gate import Row, Seen, TargetAnswer, Verdict, decide
 from pv.discharge.remedy import commands, remedy
 from pv.discharge.requirement import Ask, Problem, asks
 from pv.discharge.standing import falsifier_standing
 from pv.errors import EvidenceError, UnreadableContract, UsageError
 from pv.evidence.store import Stored
-from pv.load import load_model, read_bytes
+from pv.load import Parsed
 from pv.report.gate import Column, GateView, Line, Waived
 from pv.schema.contract import Contract, Falsifier
 from pv.schema.finding import Severity
@@ -25,7 +25,6 @@ from pv.schema.gate import Gate
 from pv.schema.run import Measured
 from pv.schema.settings import Settings
 from pv.schema.verdict import Standing, serves
-from pv.schema.waiver import GateWaiver
 from pv.suggest import did_you_mean
 from pv.workflow.history import Registration
 from pv.workflow.select import readable_catalog
@@ -61,13 +60,14 @@ def answer(root: Path, settings: Settings, name: str, targets: Sequence[str], *,
         UnreadableContract: the gate, a waiver or a contract has errors.
         NothingToCheck: there is no contract.
     """
-    file = find_gate(root, settings, name)
+    questions = load_questions(root, settings)
+    file = find_gate(questions, settings, name)
     gate = file.gate
     wanted = tuple(targets) or gate.targets
     for target in wanted:
         if not any(serves(target, item) for item in gate.targets):
             raise UsageError(f"gate '{gate.id}' does not ask about {target!r}; it asks about {', '.join(gate.targets)}")
-    waivers = [item for _, item in _files(root, settings, WAIVERS, GateWaiver)]
+    waivers = [_typed(item) for item in questions.waivers]
     catalog = readable_catalog(root, settings)
     paths = {item.contract.id: item.path for item in catalog.loaded if item.contract is not None}
     required = {target: asks(gate, target, catalog.contracts, paths) for target in wanted}
@@ -87,20 +87,20 @@ def answer(root: Path, settings: Settings, name: str, targets: Sequence[str], *,
     return GateReport(file, verdict, facts.count if facts else 0, len(catalog.contracts), settings.model)
 
 
-def find_gate(root: Path, settings: Settings, name: str) -> GateFile:
+def find_gate(questions: Questions, settings: Settings, name: str) -> GateFile:
     """
     Raises:
         UsageError: no gate has this id; names the nearest one.
         UnreadableContract: its file has errors, or two files share the id.
     """
-    found = [path for path in _paths(root, settings, GATES) if path.stem == name]
+    found = [item for item in questions.gates if PurePosixPath(item.path).stem == name]
     if not found:
-        known = sorted({path.stem for path in _paths(root, settings, GATES)})
+        known = sorted({PurePosixPath(item.path).stem for item in questions.gates})
         there = f"; there are {', '.join(known)}" if known else f"; gates are files in {settings.contracts[0]}/{GATES}/"
         raise UsageError(f"no gate is called {name!r}{did_you_mean(name, known) or there}")
     if len(found) > 1:
-        raise UnreadableContract(f"gate '{name}' stands in {' and '.join(_shown(root, path) for path in found)}")
-    return GateFile(_shown(root, found[0]), _read(root, found[0], Gate))
+        raise UnreadableContract(f"gate '{name}' stands in {' and '.join(item.path for item in found)}")
+    return GateFile(found[0].path, _typed(found[0]))
 
 
 def _judge(
@@ -145,30 +145,20 @@ def _model(stored: Stored) -> str | None:
     return stored.statement.predicate.files.get("model", {}).get("file")
 
 
-def _files(root: Path, settings: Settings, folder: str, model: type[ModelT]) -> list[tuple[Path, ModelT]]:
-    return [(path, _read(root, path, model)) for path in _paths(root, settings, folder)]
-
-
-def _paths(root: Path, settings: Settings, folder: str) -> list[Path]:
-    places = [root / contracts / folder for contracts in settings.contracts]
-    return sorted(path for place in places if place.is_dir() for path in place.iterdir() if path.suffix in SUFFIXES)
-
-
-def _read(root: Path, path: Path, model: type[ModelT]) -> ModelT:
-    shown = _shown(root, path)
-    parsed = load_model(read_bytes(path, shown), shown, model)
+def _typed(parsed: Parsed[ModelT]) -> ModelT:
+    """
+    Raises:
+        UnreadableContract: the file has errors, or another name than its id.
+    """
     errors = [item for item in parsed.findings if item.severity is Severity.ERROR]
     if parsed.model is None or errors:
-        first = f"{errors[0].location}: {errors[0].message}" if errors else f"{shown}: cannot be read"
+        first = f"{errors[0].location}: {errors[0].message}" if errors else f"{parsed.path}: cannot be read"
         raise UnreadableContract(first + (f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""))
+    path = PurePosixPath(parsed.path)
     name = getattr(parsed.model, "id", path.stem)
     if name != path.stem:
-        raise UnreadableContract(f"{shown}: its id is '{name}'; the file of that id is {name}{path.suffix}")
+        raise UnreadableContract(f"{parsed.path}: its id is '{name}'; the file of that id is {name}{path.suffix}")
     return parsed.model
-
-
-def _shown(root: Path, path: Path) -> str:
-    return path.relative_to(root).as_posix()
 
 
 def view(report: GateReport) -> GateView:

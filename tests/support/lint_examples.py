@@ -18,7 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pv.catalog import load_catalog
+from pv.catalog import load_catalog, load_questions
 from pv.lint.context import LintContext
 from pv.lint.rule import Stage
 from pv.load import load_file
@@ -65,6 +65,7 @@ class Example:
             catalog=load_catalog(self.path, settings, [self.path]),
             settings=settings,
             root=self.path,
+            questions=load_questions(self.path, settings),
             collection=self._own(collection) if self.has_tests else None,
             discharges=self._discharges(),
             evidence_problem=self._problem(),

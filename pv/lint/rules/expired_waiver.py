@@ -45,3 +45,8 @@ class ExpiredWaiver(Rule):
                         f"waiver of {waiver.obligation!r} by {waiver.owner} expired on {waiver.expires}",
                         subject=f"{contract.id}/{waiver.obligation}",
                     )
+        for parsed in context.questions.waivers:
+            gate_waiver = parsed.model
+            if gate_waiver is not None and gate_waiver.expires < context.today:
+                message = f"waiver {gate_waiver.id!r} by {gate_waiver.owner} expired on {gate_waiver.expires}"
+                yield self.at(parsed, ("expires",), message, subject=gate_waiver.id)

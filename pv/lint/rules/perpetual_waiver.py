@@ -49,3 +49,7 @@ class PerpetualWaiver(Rule):
                         f"waiver of {waiver.obligation!r} lasts {days} more days, at most {MAX_DAYS} are expected",
                         subject=f"{contract.id}/{waiver.obligation}",
                     )
+        for parsed in context.questions.waivers:
+            if parsed.model is not None and (days := (parsed.model.expires - context.today).days) > MAX_DAYS:
+                message = f"waiver {parsed.model.id!r} lasts {days} more days, at most {MAX_DAYS} are expected"
+                yield self.at(parsed, ("expires",), message, subject=parsed.model.id)

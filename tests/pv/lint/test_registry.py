@@ -13,6 +13,7 @@ from pv.lint import rules
 from pv.lint.registry import RULES, RULES_BY_NAME, rule_named
 from pv.lint.rule import HEADINGS, LoaderRule, Stage
 from pv.load import LOADER_RULES
+from pv.report.topics import TOPICS
 
 by_name = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 
@@ -56,9 +57,7 @@ def test_documentation_has_every_heading_once_in_order_and_nothing_empty(rule):
 
 @by_name
 def test_references_to_other_explanations_exist(rule):
-    from pv.schema.verdict import ChallengeOutcome, Result, Standing
-
-    known = set(RULES_BY_NAME) | set(Standing) | set(Result) | set(ChallengeOutcome)
+    known = set(RULES_BY_NAME) | set(TOPICS)
     assert set(re.findall(r"`pv explain ([^`]+)`", rule.documentation)) <= known
 
 
