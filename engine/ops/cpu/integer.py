@@ -21,7 +21,7 @@ from engine.ops.cpu import activations, interleave
 from engine.ops.cpu.dots import sum_planes
 from engine.ops.cpu.interleave import Interleaved
 from engine.ops.cpu.isa import Isa, choose
-from engine.ops.cpu.jobs import job
+from engine.ops.cpu.jobs import attention_job, job, swiglu_job
 from engine.ops.cpu.pool import Pool
 from engine.ops.protocol import F32, I64, Weight
 
@@ -39,13 +39,16 @@ class IntegerOps:
 
     name = "cpu"
 
-    def __init__(self, precision: str, threads: int | None = None, *, isa: Isa | None = None) -> None:
+    def __init__(
+        self, precision: str, threads: int | None = None, *, isa: Isa | None = None, share: IntegerOps | None = None
+    ) -> None:
         """Choose what runs.
 
         Args:
             precision: q8 or q16.
             threads: default as many as numba found cores.
             isa: default the fastest that this processor has.
+            share: use the weights that this other one has rearranged, and add to them.
 
         Raises:
             BackendError: no such precision, or Q4K_ISA names no instruction set of this processor.
@@ -53,11 +56,11 @@ class IntegerOps:
         if precision not in PLANES:
             raise BackendError(f"precision {precision!r} is not one of {', '.join(PLANES)}")
         self.precision = precision
-        self.isa = choose() if isa is None else isa
+        self.isa: Isa = isa if isa is not None else share.isa if share else choose()
         self._planes = PLANES[precision]
         self._pool = Pool(cpu.threads() if threads is None else threads)
         # The Weight is kept with its rearranged form: an address in memory names it only as long as it lives.
-        self._weights: dict[int, tuple[Weight, Interleaved]] = {}
+        self._weights: dict[int, tuple[Weight, Interleaved]] = share._weights if share else {}
 
     def threads(self) -> int:
         """Threads that share one matrix."""
@@ -161,9 +164,32 @@ class IntegerOps:
         return cpu.rope(x, positions, theta=theta)
 
     def attention(self, q: F32, k: F32, v: F32, positions: I64) -> F32:
-        """As `engine.ops.cpu.attention`."""
-        return cpu.attention(q, k, v, positions)
+        """As `engine.ops.cpu.attention`, to the bit.
+
+        Raises:
+            ShapeError: H is not a multiple of Hkv, or a query's own position is not in the cache.
+        """
+        tokens, heads, head_dim = q.shape
+        slots, kv_heads, _ = k.shape
+        if heads % kv_heads or (tokens and int(positions.max()) >= slots):
+            raise ShapeError(f"attention: {heads} heads over {kv_heads} kv heads, {slots} cached slots")
+        out = np.empty_like(q)
+        arrays: list[Any] = [*map(cpu.contiguous, (q, k, v)), np.ascontiguousarray(positions), out]
+        parts = self._parts(tokens * heads * slots * head_dim // 32, tokens * heads)
+        sizes = (tokens, heads, head_dim, slots, kv_heads)
+        words = np.array([*(array.ctypes.data for array in arrays), *sizes, parts], np.int64)
+        self._pool.run(attention_job().address, words, parts)
+        return out
 
     def swiglu(self, gate: F32, up: F32) -> F32:
-        """As `engine.ops.cpu.swiglu`."""
-        return cpu.swiglu(gate, up)
+        """SiLU of gate (T, F) times up (T, F); the exponential is within 3 units in the last place."""
+        out = np.empty_like(gate)
+        arrays = [cpu.contiguous(gate), cpu.contiguous(up), out]
+        parts = self._parts(gate.size, gate.size)
+        words = np.array([*(array.ctypes.data for array in arrays), gate.size, parts], np.int64)
+        self._pool.run(swiglu_job().address, words, parts)
+        return out
+
+    def _parts(self, cost: int, most: int) -> int:
+        """Parts of a job that takes `cost` nanoseconds: of some 10 us at least, and no more than there are things."""
+        return max(1, min(cost // 10_000, most, self._pool.threads * _PARTS_PER_THREAD))

@@ -1,6 +1,6 @@
-"""The compiled work of one matrix: row groups by tokens, as functions with an address that any thread can call.
+"""Compiled work in parts, as functions with an address that any thread can call: void(arguments, part).
 
-Each function is void(arguments, part) and does one part of the rows. Its arguments are an array of 64-bit words:
+The arguments are an array of 64-bit words. Those of a product, of which a part is some groups of rows:
 
      0  packed       address of the interleaved weight
      1  group_bytes  of one group of 8 or 16 rows
@@ -15,7 +15,7 @@ Each function is void(arguments, part) and does one part of the rows. Its argume
     10  rows         N
     11  parts
 
-A tile has one token (matrix-vector) or TILE (matrix-matrix); both give the same bits.
+A tile of a product has one token (matrix-vector) or TILE (matrix-matrix); both give the same bits.
 """
 
 # mypy: disallow-untyped-decorators=False
@@ -23,13 +23,18 @@ A tile has one token (matrix-vector) or TILE (matrix-matrix); both give the same
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
+import numpy as np
 from numba import carray
 
 from engine.ops.cpu.compiled import callback
 from engine.ops.cpu.dots import dot_tile
 from engine.ops.cpu.isa import Isa
+from engine.ops.cpu.kernels import attention_heads
+from engine.ops.cpu.llvm import floats_at, integers_at
+from engine.ops.cpu.silu import silu_times
 
 TILE = {Isa.VNNI: 8, Isa.AVX2: 4, Isa.PLAIN: 4}
 """Tokens of a matrix-matrix tile: what the vector registers hold (32 in AVX-512, 16 elsewhere)."""
@@ -54,5 +59,37 @@ def _make(kind: int, planes: int, isa: int, tile: int, lanes: int) -> Any:
                     kind, planes, tile, isa, lanes, packed + group * group_bytes, columns, values, scales, sums, stride,
                     token, tokens - 1, out + 4 * lanes * group, rows, rows - lanes * group,
                 )  # fmt: skip
+
+    return run
+
+
+@functools.cache
+def attention_job() -> Any:
+    """Pairs of token and head; words: q, k, v, positions, out, T, H, Dh, S, Hkv, parts."""
+
+    @callback(_SIGNATURE)
+    def run(words: Any, part: Any) -> None:
+        q_at, k_at, v_at, positions_at, out_at, tokens, heads, size, slots, kv_heads, parts = carray(words, 11)
+        q = carray(floats_at(q_at), (tokens, heads, size))
+        k = carray(floats_at(k_at), (slots, kv_heads, size))
+        v = carray(floats_at(v_at), (slots, kv_heads, size))
+        out = carray(floats_at(out_at), (tokens, heads, size))
+        positions = carray(integers_at(positions_at), (tokens,))
+        pairs = tokens * heads
+        scale = np.float32(1.0 / math.sqrt(size))
+        attention_heads(q, k, v, positions, scale, out, (part * pairs // parts, (part + 1) * pairs // parts))
+
+    return run
+
+
+@functools.cache
+def swiglu_job() -> Any:
+    """Elements; words: gate, up, out, their number, parts."""
+
+    @callback(_SIGNATURE)
+    def run(words: Any, part: Any) -> None:
+        gate_at, up_at, out_at, size, parts = carray(words, 5)
+        first, last = part * size // parts, (part + 1) * size // parts
+        silu_times(gate_at + 4 * first, up_at + 4 * first, out_at + 4 * first, last - first)
 
     return run

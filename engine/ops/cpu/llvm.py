@@ -69,14 +69,21 @@ load_u16 = _loader(I16, types.uint16)
 load_u32 = _loader(I32, types.uint32)
 
 
-@intrinsic
-def address_of(typingctx: Any, array: Any) -> Any:
-    """Address of the first element of an array."""
+def _pointer_to(element: Any, result: Any) -> Any:
+    @intrinsic
+    def pointer(typingctx: Any, address: Any) -> Any:
+        """A typed pointer from an address, for `numba.carray`."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ptrtoint(data_pointer(context, builder, signature.args[0], arguments[0]), I64)
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], element.as_pointer())
 
-    return types.int64(array), generate
+        return types.CPointer(result)(types.int64), generate
+
+    return pointer
+
+
+floats_at = _pointer_to(FLOAT, types.float32)
+integers_at = _pointer_to(I64, types.int64)
 
 
 def _place(builder: Any, address: Any, index: Any) -> Any:

@@ -233,3 +233,33 @@ def test_instruction_set_asked_for_must_exist(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("Q4K_ISA", "avx1024")
     with pytest.raises(BackendError, match=r"^Q4K_ISA is 'avx1024'; this processor has plain"):
         IntegerOps("q8", 1)
+
+
+def test_attention_has_the_bits_of_the_float32_path() -> None:
+    rng = np.random.default_rng(SEED)
+    ops = IntegerOps("q8", 2)
+    for tokens, slots, heads, kv_heads, size in ((1, 700, 12, 2, 64), (40, 90, 3, 3, 40), (2, 2, 1, 1, 2)):
+        q = rng.standard_normal((tokens, heads, size)).astype(np.float32)
+        k, v = rng.standard_normal((2, slots, kv_heads, size)).astype(np.float32)
+        positions = np.arange(slots - tokens, slots, dtype=np.int64)
+        np.testing.assert_array_equal(ops.attention(q, k, v, positions), cpu.attention(q, k, v, positions))
+    with pytest.raises(ShapeError, match="1 heads over 1 kv heads, 2 cached slots"):
+        ops.attention(q, k, v, np.array([1, 2]))
+
+
+@pytest.mark.parametrize("size", [1, 15, 16, 1000, 40_001])
+def test_swiglu_equals_float64_within_a_few_roundings(size: int) -> None:
+    """exp within 2 units, a sum, a quotient and a product: 6 units of 2^-24, where the result is a normal number."""
+    rng = np.random.default_rng([SEED, size])
+    gate, up = (rng.standard_normal((2, 1, size)) * [[[8]], [[1]]]).astype(np.float32)
+    found = IntegerOps("q8", 2).swiglu(gate, up)
+    wide = gate.astype(np.float64)
+    expected = wide / (1 + np.exp(-wide)) * up
+    assert excess(found, expected, 6 * 2.0**-24 * np.abs(expected) + 1e-37) <= 1
+
+
+def test_swiglu_at_the_ends_of_float32() -> None:
+    gate = np.array([[-3e38, -200.0, -88.0, -0.0, 0.0, 88.0, 3e38, np.nan]], np.float32)
+    found = IntegerOps("q8", 1).swiglu(gate, np.ones_like(gate))[0]
+    np.testing.assert_allclose(found[:7], [0, 0, 0, 0, 0, 88, 3e38], atol=2.0)
+    assert np.isnan(found[7])

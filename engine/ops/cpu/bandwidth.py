@@ -1,0 +1,50 @@
+"""How fast this machine reads memory: the ceiling of decode, which reads every weight once per token."""
+
+# mypy: disallow-untyped-decorators=False
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from numba import carray
+
+from engine.ops.cpu.compiled import callback
+from engine.ops.cpu.pool import Pool
+
+_BYTES = 512 << 20
+_PARTS = 64
+
+
+def _probe() -> int:
+    @callback("void(CPointer(int64), int64)")
+    def read(words: object, part: int) -> None:
+        """Sum of the part's words, kept so that no read is left out: eight sums, for eight reads at once."""
+        numbers = carray(words, _BYTES // 8)
+        length = _BYTES // 8 // _PARTS
+        s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0
+        for i in range(part * length, (part + 1) * length, 64):
+            s0 += numbers[i]
+            s1 += numbers[i + 8]
+            s2 += numbers[i + 16]
+            s3 += numbers[i + 24]
+            s4 += numbers[i + 32]
+            s5 += numbers[i + 40]
+            s6 += numbers[i + 48]
+            s7 += numbers[i + 56]
+        numbers[part * length] = s0 + s1 + s2 + s3 + s4 + s5 + s6 + s7
+
+    return int(read.address)
+
+
+def read_bandwidth(threads: int, *, rounds: int = 5) -> list[float]:
+    """Bytes per second of reading 512 MiB once, one word of every cache line, per round."""
+    numbers = np.zeros(_BYTES // 8, np.int64)
+    numbers[::512] = 1  # every page exists
+    pool, function = Pool(threads), _probe()
+    found = []
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        pool.run(function, numbers, _PARTS)
+        found.append(_BYTES / (time.perf_counter() - start))
+    return found[1:]
