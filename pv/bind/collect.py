@@ -63,10 +63,14 @@ def collect(root: Path, settings: Settings, paths: Iterable[str], *, file_limit_
         skipped.append(problem.path)
         wanted.pop(problem.path, None)
     sources = Sources(root, settings)
-    tests = tuple(sources.describe(test) for test in watcher.tests.values())
-    files = dict.fromkeys(test.path for test in tests)
-    shadowed = tuple(hidden for path in files for hidden in sources.shadowed(path))
-    return Collection(tests, (*problems, *watcher.problems), shadowed)
+    tests: list[CollectedTest] = []
+    shadowed: dict[str, tuple[tuple[str, int], ...]] = {}
+    for test in watcher.tests.values():
+        tests.append(sources.describe(test))
+        if test.path not in shadowed:
+            shadowed[test.path] = sources.shadowed(test.path)
+    hidden = tuple(item for items in shadowed.values() for item in items)
+    return Collection(tuple(tests), (*problems, *watcher.problems), hidden)
 
 
 class _Watcher:

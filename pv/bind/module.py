@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import Any
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+_BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,14 @@ class Function:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """The definitions of one module or class by name."""
+
+    functions: dict[str, FunctionNode] = field(default_factory=dict)
+    classes: dict[str, ast.ClassDef] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Module:
     path: str
@@ -74,12 +82,14 @@ class Module:
     """Local name to (module, name in that module); the second is empty for a module itself."""
     found: dict[str, str | None] = field(default_factory=dict)
     """What `find` has answered."""
+    scopes: dict[ast.ClassDef | None, _Scope] = field(default_factory=dict)
+    """Definitions of the classes that were asked for; of the module itself by None."""
 
     @classmethod
     def parse(cls, text: str, path: str, root: Path, search: tuple[Path, ...]) -> Module:
         """Raises SyntaxError, ValueError or RecursionError for what is not Python."""
         module = cls(path, ast.parse(text), root, search)
-        for node in ast.walk(module.tree):
+        for node in _nested(module.tree.body):
             module._note_import(node)
         for statement in module.tree.body:
             if isinstance(statement, ast.Assign):
@@ -103,16 +113,19 @@ class Module:
 
     def function(self, names: str) -> Function | None:
         """The function that `Class::name` means at run time: the last definition of each name."""
-        body: list[ast.stmt] = self.tree.body
         owner: ast.ClassDef | None = None
         *classes, name = names.split("::")
         for class_name in classes:
-            owner = _last(body, class_name, ast.ClassDef)
+            owner = self._scope(owner).classes.get(class_name)
             if owner is None:
                 return None
-            body = owner.body
-        node = _last(body, name, FunctionNode)
+        node = self._scope(owner).functions.get(name)
         return None if node is None else Function(self, node, owner)
+
+    def _scope(self, owner: ast.ClassDef | None) -> _Scope:
+        if owner not in self.scopes:
+            self.scopes[owner] = _definitions(self.tree.body if owner is None else owner.body)
+        return self.scopes[owner]
 
     def find(self, module: str) -> str | None:
         """Path, relative to the root, of a module of the project; None for any other."""
@@ -143,20 +156,34 @@ def dotted(node: ast.expr) -> str:
     return ""
 
 
-def _last(body: list[ast.stmt], name: str, kind: type[ast.stmt] | UnionType) -> Any:
-    """The last definition of `name` in `body`, branches of if, try and with included."""
-    found: ast.stmt | None = None
+def _nested(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Every statement, outer ones first, those inside functions, classes and branches included."""
+    waiting = deque(body)
+    while waiting:
+        statement = waiting.popleft()
+        yield statement
+        for block in _BLOCKS:
+            waiting.extend(_statements(getattr(statement, block, [])))
+
+
+def _definitions(body: list[ast.stmt]) -> _Scope:
+    """The last definition of each name in `body`, branches of if, try and with included."""
+    found = _Scope()
     for statement in body:
-        if isinstance(statement, kind) and getattr(statement, "name", "") == name:
-            found = statement
+        if isinstance(statement, FunctionNode):
+            found.functions[statement.name] = statement
+        elif isinstance(statement, ast.ClassDef):
+            found.classes[statement.name] = statement
         elif isinstance(statement, ast.If | ast.Try | ast.With):
-            for block in ("body", "handlers", "orelse", "finalbody"):
-                found = _last(_statements(getattr(statement, block, [])), name, kind) or found
+            for block in _BLOCKS:
+                inner = _definitions(_statements(getattr(statement, block, [])))
+                found.functions.update(inner.functions)
+                found.classes.update(inner.classes)
     return found
 
 
 def _statements(block: list[ast.AST]) -> list[ast.stmt]:
-    inner = [node.body if isinstance(node, ast.ExceptHandler) else [node] for node in block]
+    inner = [node.body if isinstance(node, ast.ExceptHandler | ast.match_case) else [node] for node in block]
     return [statement for statements in inner for statement in statements if isinstance(statement, ast.stmt)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from pv.bind.checks import can_fail, checks_in
@@ -32,14 +32,15 @@ class _Facts:
 
 
 class Sources:
-    """Parsed modules of one project; each file is read once."""
+    """Parsed modules of one project; a file is read once in a while."""
 
     def __init__(self, root: Path, settings: Settings) -> None:
         self._root = root
         self._contract_folders = settings.contracts
         entries = [*project_ini(root).get("pythonpath", []), "."]
         self._search = tuple(dict.fromkeys((root / entry).resolve() for entry in entries))
-        self._module = cache(self._parse)
+        # A tree takes 50 times the size of its file. Tests come file by file, and share few helpers.
+        self._module = lru_cache(maxsize=64)(self._parse)
         # Parameter sets of one test share one function.
         self._facts_of = cache(self._describe)
 
