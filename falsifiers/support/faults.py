@@ -171,6 +171,21 @@ def tap_shows_stale_arrays() -> Iterator[None]:
 
 
 @contextmanager
+def special_tokens_everywhere() -> Iterator[None]:
+    """Control tokens are made of any text, whatever the caller allows."""
+    from engine.tokenizer import Tokenizer
+
+    original = Tokenizer.encode
+
+    def encode(self: Tokenizer, text: str, *, special: bool) -> list[int]:
+        del special
+        return original(self, text, special=True)
+
+    with mock.patch.object(Tokenizer, "encode", encode):
+        yield
+
+
+@contextmanager
 def byte_alphabet_shifted() -> Iterator[None]:
     """Bytes from 0x80 on are decoded as their right neighbour."""
     import engine.tokenizer as tokenizer
