@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import pytest
 
 from engine.llm import Llm
@@ -44,6 +45,29 @@ def test_a_seed_fixes_the_sampled_answer(pv: Recorder) -> None:
         ]  # fmt: skip
     pv.record("seeds with two answers", sum(a != b for a, b in answers), limit=0, unit="seeds")
     pv.record("different answers", len({first for first, _ in answers}), limit=4, unit="answers", bound="at_least")
+
+
+@pytest.mark.falsifies("FALSIFY-DETERMINISM-003")
+def test_the_number_of_threads_changes_no_bit(pv: Recorder) -> None:
+    """Refuted by one bit of one logit, of 96 positions, that differs between one thread and all.
+
+    A machine with one core cannot tell. Seen failing under threads_change_sums, which adds one sum per thread.
+    """
+    with Llm.load(pv.model) as llm:
+        engines.ran_on(pv, llm.ops)
+        ids = prompts.long_ids(llm, 96)
+        every = numba.get_num_threads()
+        if every < 2:
+            pytest.skip("one core: there is nothing to compare")
+        together = llm.logits(ids)
+        numba.set_num_threads(1)
+        try:
+            assert llm.ops.threads() == 1, "the backend does not obey the number of threads"
+            alone = llm.logits(ids)
+        finally:
+            numba.set_num_threads(every)
+    pv.record("logits that differ", compare.bit_mismatches(alone, together), limit=0, unit="logits")
+    pv.record("threads compared with one", every, limit=2, unit="threads", bound="at_least")
 
 
 def _sampled(llm: Llm, ids: list[int], seed: int) -> tuple[int, ...]:

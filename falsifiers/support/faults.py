@@ -137,6 +137,25 @@ def attention_sees_itself_only() -> Iterator[None]:
 
 
 @contextmanager
+def threads_change_sums() -> Iterator[None]:
+    """With several threads each adds a share of the columns, and the shares are added."""
+    from engine.ops import cpu
+
+    original = cpu.matmul
+
+    def shared(x: npt.NDArray[np.float32], weight: Any) -> npt.NDArray[np.float32]:
+        if cpu.threads() == 1:
+            return original(x, weight)
+        left, right = x.copy(), x.copy()
+        left[:, x.shape[1] // 2 :] = 0
+        right[:, : x.shape[1] // 2] = 0
+        return original(left, weight) + original(right, weight)
+
+    with mock.patch.object(cpu, "matmul", shared):
+        yield
+
+
+@contextmanager
 def tap_runs_another_forward() -> Iterator[None]:
     """With a tap the logits come from a forward that rounds otherwise."""
     from engine.models.qwen2 import Qwen2
