@@ -24,6 +24,8 @@ from pv.schema.settings import Settings
 
 _MAX_REVISIONS = 200
 """Of one contract; older ones are not looked at."""
+_MAX_READ_AHEAD = 5000
+"""Old files that are read by one process and kept until they are asked for."""
 
 
 class Registration:
@@ -38,6 +40,7 @@ class Registration:
         self._settings = settings
         self._paths = paths
         self._contracts: dict[str, Contract | None] = {}
+        self._texts: dict[str, bytes | None] = {}
         self._revisions: dict[str, list[Revision]] = {}
 
     @cached_property
@@ -74,6 +77,9 @@ class Registration:
         for revision in self._git.revisions(self._settings.contracts):
             if not revision.path.startswith(skipped):
                 self._revisions.setdefault(revision.path, []).append(revision)
+        # The newest version has the block that the run wrote, so the one before it is usually the answer.
+        likely = [item.blob for path in self._paths.values() for item in self._revisions.get(path, ())[:2] if item.blob]
+        self._texts = dict(self._git.read(likely[:_MAX_READ_AHEAD]))
         return ""
 
     def _versions(self, contract: str) -> Iterator[tuple[Revision, Contract]]:
@@ -88,6 +94,8 @@ class Registration:
 
     def _read(self, blob: str) -> Contract | None:
         if blob not in self._contracts:
-            ((_, text),) = self._git.read([blob])
+            if blob not in self._texts:
+                self._texts.update(self._git.read([blob]))
+            text = self._texts.pop(blob)
             self._contracts[blob] = load_text(text, blob).contract if text is not None else None
         return self._contracts[blob]

@@ -115,6 +115,14 @@ def test_gates_and_waivers_are_no_contracts(project):
     assert project("diff", "HEAD:contracts").code == 0
 
 
+def test_a_version_that_went_back_is_not_enough(project):
+    project.write("new.yaml", CONTRACT.replace("version: 1.0.0", "version: 0.9.0"))
+    said = project("diff", "contracts/doubling-v1.yaml", "new.yaml")
+    assert said.code == 1
+    assert "  nothing but the version changed, and it went back: NOT ENOUGH\n" in said.out
+    assert project("diff", "new.yaml", "contracts/doubling-v1.yaml").code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

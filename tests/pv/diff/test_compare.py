@@ -295,4 +295,4 @@ def test_version(edit, version, part, met, lowest):
 @pytest.mark.parametrize(("version", "met"), [("1.2.3", True), ("1.3.0", True), ("1.2.2", False), ("0.9.9", False)])
 def test_a_version_alone_may_rise_and_not_fall(version, met):
     asked = demand(OLD, edited(put("version", value=version)))
-    assert (asked.needs, asked.is_met) == (None, met)
+    assert (asked.needs, asked.is_met, asked.example) == (None, met, "1.2.3")
