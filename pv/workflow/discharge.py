@@ -362,10 +362,16 @@ def _not_run(item: Planned) -> Outcome:
 
 
 def _proved(entry: Entry) -> bool:
+    """Whether this run, together with the earlier attempts at the same inputs, shows all that it was asked for."""
+    target = entry.planned.job.target
+    supports = target in entry.standing.have
+    lacks = any(line.startswith(f"{target}: ") for line in entry.standing.missing)
     faults = entry.planned.falsifier.challenges
     caught = {run.fault for run in entry.challenges if run.outcome.value == "CAUGHT"}
     return (
-        entry.outcome.result is Result.PASS
+        supports
+        and not lacks
+        and entry.outcome.result is Result.PASS
         and bool(entry.outcome.values)
         and bool(faults)
         and all(challenge.fault in caught for challenge in faults)
