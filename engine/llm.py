@@ -17,12 +17,13 @@ from typing import Any, Literal
 
 from engine import generate as generation
 from engine.chat import ChatTemplate, Message
-from engine.errors import ContextError, ModelError, SamplingError, TemplateError, TokenizerError
+from engine.errors import BackendError, ContextError, ModelError, SamplingError, TemplateError, TokenizerError
 from engine.generate import Timings
 from engine.gguf.display import escape
 from engine.gguf.identity import Identity, identify, tensors_sha256
 from engine.gguf.reader import GgufFile, open_gguf
-from engine.models import load_model
+from engine.models import load_model, parity_gate
+from engine.models.on_device import OnDevice
 from engine.ops import load_ops
 from engine.ops.protocol import F32
 from engine.sampling import Sampling
@@ -30,6 +31,9 @@ from engine.tokenizer import Tokenizer
 from engine.trace import Tap
 
 MAX_TOKENS = 256
+
+GATE_PROMPT = "What is 2+2?"
+"""What a model on a GPU answers beside the CPU before it may answer anything else."""
 
 StopReason = Literal["eos", "length"]
 
@@ -76,8 +80,12 @@ class Llm:
         """
         self.file = file
         self.backend = backend
-        self.ops = load_ops(backend)
-        self.model = load_model(file, self.ops)
+        self.fallback = ""
+        """Why the CPU runs and not the backend asked for; empty unless `load` was allowed to fall back."""
+        self.parity: list[parity_gate.Step] = []
+        """What the gate of a GPU measured, the prompt's end first; empty on other backends."""
+        self.model = OnDevice(file, load_model) if backend == "cuda" else load_model(file, load_ops(backend))
+        self.ops = self.model.ops
         self.tokenizer = Tokenizer.from_gguf(file)
         if self.tokenizer.size > (rows := self.model.config.vocab_size):
             lengths = f"{self.tokenizer.size} tokens, {rows} embedding rows"
@@ -88,29 +96,58 @@ class Llm:
             eos=self.tokenizer.token(self.tokenizer.eos_id),
             now=now,
         )
+        if isinstance(self.model, OnDevice):
+            self.parity = self._pass_gate(self.model)
         self.kv_cache = self.model.new_cache()
         self._types = frozenset(info.type for info in file.tensors.values())
         self._started = False
 
+    def _pass_gate(self, model: OnDevice) -> list[parity_gate.Step]:
+        """Compare with the CPU on a real prompt; a model that does not pass gives the device memory back."""
+        try:
+            prompt = self.prompt_ids(GATE_PROMPT, raw=self.template is None)
+            return parity_gate.require(model, load_model(self.file, load_ops("cpu")), prompt)
+        except BaseException:
+            model.release()
+            raise
+
     @classmethod
-    def load(cls, path: str | PathLike[str] | None = None, *, backend: str = "cpu", now: datetime | None = None) -> Llm:
+    def load(
+        cls,
+        path: str | PathLike[str] | None = None,
+        *,
+        backend: str = "cpu",
+        allow_fallback: bool = False,
+        now: datetime | None = None,
+    ) -> Llm:
         """Open a model file; without a path the bundled teacher.
 
         Args:
             backend: a name in `engine.ops.BACKENDS`. It runs or the call fails; nothing else is tried.
+            allow_fallback: where the backend is not available or does not pass its gate, run on the CPU; `fallback`
+                and the run record say why.
 
         Raises:
             EngineError: the file is refused, the model is not supported, or the backend is not available.
         """
         file = open_gguf(path if path is not None else teacher_path())
         try:
-            return cls(file, backend=backend, now=now)
+            try:
+                return cls(file, backend=backend, now=now)
+            except BackendError as err:
+                if not allow_fallback or backend == "cpu":
+                    raise
+                llm = cls(file, backend="cpu", now=now)
+                llm.backend, llm.fallback = backend, str(err)
+                return llm
         except BaseException:
             file.close()
             raise
 
     def close(self) -> None:
-        """Close the model file."""
+        """Close the model file, and give back the memory of a device."""
+        if isinstance(self.model, OnDevice):
+            self.model.release()
         self.file.close()
 
     def __enter__(self) -> Llm:
@@ -233,6 +270,8 @@ class Llm:
         return {
             "backend": self.ops.name,
             "backend_asked": self.backend,
+            "fallback": self.fallback or None,
+            **self._device_facts(),
             "precision": self.ops.precision,
             "threads": self.ops.threads(),
             "slow_types": [kind.name for kind in self.ops.slow_types(self._types)],
@@ -241,6 +280,11 @@ class Llm:
             "size_bytes": self.file.size_bytes,
             "tensors_sha256": tensors_sha256(self.file),
         }
+
+    def _device_facts(self) -> dict[str, Any]:
+        if not isinstance(self.model, OnDevice):
+            return {}
+        return {"device": self.model.facts(), "parity_gate": [asdict(step) for step in self.parity]}
 
     def record(self) -> dict[str, Any]:
         """The run record: `run_facts` and the digests of the whole model."""

@@ -26,7 +26,10 @@ Gpu = Annotated[
     bool | None, typer.Option("--gpu/--no-gpu", help="Demand a GPU, or never touch one.", show_default=False)
 ]
 Backend = Annotated[
-    str | None, typer.Option(metavar="NAME", help="cpu or reference; the default is cpu.", show_default=False)
+    str | None, typer.Option(metavar="NAME", help="cpu, cuda or reference; the default is cpu.", show_default=False)
+]
+AllowFallback = Annotated[
+    bool, typer.Option("--allow-fallback", help="Run on the CPU, and say so, where the backend cannot.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -52,9 +55,7 @@ def backend_name(backend: str | None, gpu: bool | None) -> str:
 
     Raises:
         UsageError: the flags contradict each other, or there is no such backend.
-        BackendError: a GPU is demanded.
     """
-    from engine.errors import BackendError
     from engine.ops import BACKENDS
 
     available = ", ".join(sorted(BACKENDS))
@@ -62,14 +63,12 @@ def backend_name(backend: str | None, gpu: bool | None) -> str:
         raise UsageError("--no-gpu and --backend cuda contradict each other")
     if gpu and backend not in (None, "cuda"):
         raise UsageError(f"--gpu and --backend {backend} contradict each other")
-    if gpu or backend == "cuda":
-        raise BackendError(f"backend 'cuda' is not in this version; available: {available}")
     if backend is not None and backend not in BACKENDS:
         raise UsageError(f"no such backend {backend!r}; available: {available}")
-    return backend or "cpu"
+    return "cuda" if gpu else backend or "cpu"
 
 
-def load(model: Path | None, teacher: bool, backend: str | None, gpu: bool | None) -> Llm:
+def load(model: Path | None, teacher: bool, backend: str | None, gpu: bool | None, allow_fallback: bool) -> Llm:
     """The model that the flags name, loaded.
 
     Raises:
@@ -78,7 +77,7 @@ def load(model: Path | None, teacher: bool, backend: str | None, gpu: bool | Non
     from engine.llm import Llm
 
     name = backend_name(backend, gpu)
-    return Llm.load(model_path(model, teacher), backend=name)
+    return Llm.load(model_path(model, teacher), backend=name, allow_fallback=allow_fallback)
 
 
 def sampling(temperature: float, top_k: int, top_p: float, min_p: float, seed: int | None) -> Sampling:

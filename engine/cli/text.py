@@ -22,6 +22,8 @@ def write(piece: str) -> None:
 def say_what_runs(llm: Llm) -> None:
     """Backend and model, before anything runs."""
     facts = llm.run_facts()
+    if llm.fallback:
+        say(f"warning: {llm.backend} was asked for and {facts['backend']} runs: {llm.fallback}")
     say(
         f"backend {facts['backend']} ({facts['precision']}, {plural(facts['threads'], 'thread')}), "
         f"model {facts['model']} ({facts['architecture']}, {facts['size_bytes'] / 1e6:.1f} MB)"

@@ -167,16 +167,16 @@ class OnDevice:
 
     def _guarded(self, run: Callable[[], Any]) -> Any:
         """Run; when memory is used up, let go of everything, so that the process has it back."""
-        import torch
+        from engine.ops.cuda import memory
 
         if self._dead:
             raise BackendError(f"backend 'cuda': {self._dead}; load the model again, or use cpu")
         try:
             return run()
-        except torch.OutOfMemoryError as err:
+        except memory.OutOfMemory as err:
             self._dead = f"device memory was used up ({str(err).splitlines()[0]})"
             self.release()
-            torch.cuda.empty_cache()
+            memory.give_back()
             raise BackendError(f"backend 'cuda': {self._dead}; load the model again, or use cpu") from err
 
     @staticmethod

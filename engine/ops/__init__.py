@@ -12,6 +12,7 @@ __all__ = ["BACKENDS", "F32", "I64", "U8", "Ops", "Weight", "load_ops"]
 
 BACKENDS: dict[str, str] = {
     "cpu": "engine.ops.cpu",
+    "cuda": "engine.ops.cuda",
     "reference": "engine.ops.reference",
 }
 

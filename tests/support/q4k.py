@@ -23,7 +23,13 @@ def argv(*args: str | Path) -> list[str]:
 
 def environment() -> dict[str, str]:
     """Fixed, so that widths and messages do not depend on who runs the tests."""
-    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "COLUMNS": "100", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "100",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "CUDA_VISIBLE_DEVICES": "",  # no GPU, wherever the tests run
+    }
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ import torch
 from engine.errors import BackendError
 from engine.ops.cuda import target
 
+OutOfMemory = torch.OutOfMemoryError
+"""What torch raises when an allocation fails."""
+
 _CONTEXT_BYTES = 64 << 20
 """Kernels, graphs and torch's own buffers; an allowance, not measured on a GPU yet."""
 
@@ -49,6 +52,12 @@ def free_bytes() -> int | None:
         return None
     free, _ = torch.cuda.mem_get_info(target.device())
     return int(free)
+
+
+def give_back() -> None:
+    """Return to the driver what torch keeps of freed memory."""
+    if not target.is_interpreted():
+        torch.cuda.empty_cache()
 
 
 def require(need: Need, positions: int, free: int | None) -> None:

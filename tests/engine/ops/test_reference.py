@@ -40,7 +40,7 @@ def test_backend_by_name_is_the_module():
 
 
 def test_unknown_backend_names_the_known():
-    with pytest.raises(BackendError, match="backend 'tpu' is not in this version; available: cpu, reference"):
+    with pytest.raises(BackendError, match="backend 'tpu' is not in this version; available: cpu, cuda, reference"):
         load_ops("tpu")
 
 
