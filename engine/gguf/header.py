@@ -120,16 +120,19 @@ def alignment(cursor: Cursor, entries: dict[str, Entry]) -> int:
     return value
 
 
-def check_hyperparameters(cursor: Cursor, entries: dict[str, Entry]) -> None:
+def check_hyperparameters(cursor: Cursor, entries: dict[str, Entry], *, named: bool = True) -> None:
     """What no later code should have to doubt: the architecture is named, norms and rotations are finite.
+
+    Args:
+        named: the architecture must be there, as it is in all but the later files of a set.
 
     Raises:
         GgufError: K11, K12.
     """
     architecture = entries.get("general.architecture")
-    if architecture is None:
+    if architecture is None and named:
         raise cursor.error("K12", None, "general.architecture is missing; it names the model's architecture")
-    if architecture.type is not ValueType.STRING:
+    if architecture is not None and architecture.type is not ValueType.STRING:
         raise cursor.error(
             "K12", architecture.value_offset, f"general.architecture is a {architecture.label}; must be a string"
         )

@@ -7,6 +7,8 @@
         16      8  n_kv       u64
         24         n_kv metadata entries, n_tensors tensor infos, padding, data
 
+A model may be split over several files, see `engine.gguf.split`; the first one is opened and stands for all.
+
 A message names the file, the rule, the byte and the value:
 `<file>: GGUF-<code> at byte <offset>: <field> is <value>; <rule>; <what to do>`.
 Codes: F* the file, H* header, K* keys and scalars, S* strings, A* arrays, L* alignment, T* tensors, M* the model.
@@ -28,7 +30,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from engine.gguf import header
+from engine.gguf import header, split
 from engine.gguf.cursor import Cursor
 from engine.gguf.display import quote
 from engine.gguf.metadata import Entry, Value
@@ -55,10 +57,19 @@ def open_gguf(
     Raises:
         GgufError: the file is refused; see the codes of this module.
     """
-    path = Path(path)
+    first = _open_one(Path(path), strict=strict, types=types)
+    try:
+        first.join([_open_one(other, strict=strict, types=types, first=False) for other in first.sibling_paths])
+    except BaseException:
+        first.close()
+        raise
+    return first
+
+
+def _open_one(path: Path, *, strict: bool, types: Collection[GgmlType], first: bool = True) -> GgufFile:
     descriptor = _open(path)
     try:
-        return GgufFile(path, descriptor, strict=strict, types=types)
+        return GgufFile(path, descriptor, strict=strict, types=types, first=first)
     except BaseException:
         os.close(descriptor)
         raise
@@ -79,22 +90,33 @@ def _open(path: Path) -> int:
 
 
 class GgufFile:
-    """An open GGUF file.
+    """An open GGUF file, or the first of a set and with it all others.
 
     Attributes:
         path: as given to `open_gguf`.
-        size_bytes: of the whole file.
+        sibling_paths: of the other files of the set.
+        paths: of this file and, once it stands for the set, of the others.
+        size_bytes: of all files together.
         version: 2 or 3.
         alignment: of tensor data, in bytes.
         metadata: by key, in file order; arrays of strings are lists, other arrays read-only numpy arrays.
         metadata_types: `u32`, `string`, `array of f32`, by key.
-        tensors: by name, in file order.
+        tensors: by name, in file order; offsets are those within the tensor's own file.
         warnings: one line each; bytes that belong to no tensor.
     """
 
-    def __init__(self, path: Path, descriptor: int, *, strict: bool, types: Collection[GgmlType]) -> None:
-        """Read the header; `open_gguf` is the way to call this."""
+    def __init__(
+        self, path: Path, descriptor: int, *, strict: bool, types: Collection[GgmlType], first: bool = True
+    ) -> None:
+        """Read the header; `open_gguf` is the way to call this.
+
+        Args:
+            first: the file has the metadata of a model, as all but the later files of a set do.
+        """
         self.path = path
+        self.paths: tuple[Path, ...] = (path,)
+        self._owners: dict[str, GgufFile] = {}
+        self._others: list[GgufFile] = []
         self._descriptor: int | None = descriptor
         self._stat = os.fstat(descriptor)
         self.size_bytes = self._stat.st_size
@@ -103,7 +125,8 @@ class GgufFile:
         self.version, n_tensors, n_kv = header.read_counts(cursor)
         self._entries = header.read_metadata(cursor, n_kv)
         self.alignment = header.alignment(cursor, self._entries)
-        header.check_hyperparameters(cursor, self._entries)
+        self.sibling_paths = split.siblings(cursor, path, self._entries) if first else ()
+        header.check_hyperparameters(cursor, self._entries, named=first)
         tensors, warnings = read_tensors(cursor, n_tensors, self.alignment, types)
         if strict and warnings:
             raise cursor.error("T26", cursor.position, warnings[0], "refused because of strict reading")
@@ -117,12 +140,31 @@ class GgufFile:
             mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), np.uint8
         )
 
+    def join(self, others: list[GgufFile]) -> None:
+        """Stand for these files too, which are closed with this one.
+
+        Raises:
+            GgufError: GGUF-M13, they are not one set.
+        """
+        self._others = others
+        if not others:
+            return
+        split.check_set([(file._cursor, file._entries, tuple(file.tensors)) for file in (self, *others)])
+        self._owners = {name: file for file in others for name in file.tensors}
+        merged = {name: info for file in (self, *others) for name, info in file.tensors.items()}
+        self.tensors = MappingProxyType(merged)
+        self.paths = tuple(file.path for file in (self, *others))
+        self.size_bytes = sum(file.size_bytes for file in (self, *others))
+        self.warnings = tuple(warning for file in (self, *others) for warning in file.warnings)
+
     def data(self, name: str) -> npt.NDArray[np.uint8]:
         """Packed rows of one tensor, mapped, read-only: (*leading dims, row_bytes) uint8.
 
         The view stays valid after `close`. Truncating the file while it is mapped kills the process at the next
         access, as with every mapped file; `check_unchanged` tells before.
         """
+        if name in self._owners:
+            return self._owners[name].data(name)
         info = self.tensors[name]
         if self._bytes is None:
             raise self._cursor.error("F01", None, "the file is closed")
@@ -161,8 +203,10 @@ class GgufFile:
         """Compare size, modification time and inode with those at opening.
 
         Raises:
-            GgufError: GGUF-M15, the file was changed or replaced since.
+            GgufError: GGUF-M15, the file, or another of its set, was changed or replaced since.
         """
+        for other in self._others:
+            other.check_unchanged()
         try:
             now = self.path.stat()
         except OSError as err:
@@ -178,6 +222,8 @@ class GgufFile:
 
     def close(self) -> None:
         """Close the descriptor; the map goes when the last array from `data` does."""
+        for other in self._others:
+            other.close()
         self._bytes = None
         if self._descriptor is not None:
             os.close(self._descriptor)
