@@ -7,6 +7,7 @@ after, evidence is durable before a contract file mentions it.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -129,7 +130,7 @@ def discharge(
         EvidenceError: the store cannot be written; nothing was run.
         PvError: a contract file changed while the falsifiers ran.
     """
-    began = datetime.now(UTC)
+    began, today = time.monotonic(), datetime.now(UTC).date()
     store = Store(root / settings.evidence_dir)
     ledger = Ledger(store.folder, host_tag())
     planned = plan(root, settings, selected, targets)
@@ -184,7 +185,7 @@ def discharge(
     concerned = contracts_of(selected)
     # Under the lock, so that of two runs that end together the later one sees the evidence of both.
     with store.lock():
-        judged = standings(root, settings, [contract for _, contract in concerned], today=began.date())
+        judged = standings(root, settings, [contract for _, contract in concerned], today=today)
         _refuse_unreadable(judged, runnable)
         written = _write_blocks(root, concerned, judged.contracts)
     by_id = {item.falsifier: item for contract in judged.contracts for item in contract.falsifiers}
@@ -204,7 +205,7 @@ def discharge(
         contracts=judged.contracts,
         elsewhere=tuple((c, f, by_id[f.id]) for _, c, f in selected if f.id not in shown),
         written=tuple(written),
-        duration_s=(datetime.now(UTC) - began).total_seconds(),
+        duration_s=time.monotonic() - began,
     )
 
 

@@ -101,6 +101,17 @@ class Trials:
         assert again.code == 0, (what, again.err)
         shutil.rmtree(root)
 
+    def limit(self, file_limit_bytes: int) -> None:
+        """No file may grow beyond a limit that the kernel keeps, so that writes end in their midst."""
+        root = self.fresh()
+        ended = discharge(root, file_limit_bytes=file_limit_bytes)
+        assert ended.code == 2, ended
+        assert "file too large" in ended.err.splitlines()[-1].lower(), ended.err
+        check(root, self.before, self.claims)
+        assert not list(root.rglob("*.tmp")), "half a file was left"
+        assert discharge(root).code == 0
+        shutil.rmtree(root)
+
     def together(self, writers: int, runs: int) -> None:
         """Several processes discharge at the same time; every run of every one is kept."""
         root = self.fresh()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import resource
 import signal
 import sys
 import time
@@ -54,20 +55,22 @@ def write_three(root: Path) -> Path:
 
 
 def discharge(
-    root: Path, *, at: int = -1, act: Act | None = None, kill_after_s: float | None = None, name: str = ""
-) -> Ended:
+    root: Path, *, at: int = -1, act: Act | None = None, kill_after_s: float | None = None, name: str = "",
+    file_limit_bytes: int = -1,
+) -> Ended:  # fmt: skip
     """One `pv discharge` in a fork of this process.
 
     Args:
         at, act: interfere with one file operation, see `Operations`.
         kill_after_s: SIGKILL from outside after this long.
         name: tells the outputs of processes that run side by side apart.
+        file_limit_bytes: no file of the process may grow beyond this (RLIMIT_FSIZE); no limit if negative.
     """
     out, err = (root.parent / f"{root.name}{name}.{kind}" for kind in ("out", "err"))
     err.write_text("")
     child = os.fork()
     if child == 0:
-        _child(root, out, err, at, act)
+        _child(root, out, err, at, act, file_limit_bytes)
     if kill_after_s is not None:
         time.sleep(kill_after_s)
         os.kill(child, signal.SIGKILL)
@@ -76,7 +79,7 @@ def discharge(
     return Ended(status, err.read_text(), tuple(operations))
 
 
-def _child(root: Path, out: Path, err: Path, at: int, act: Act | None) -> None:
+def _child(root: Path, out: Path, err: Path, at: int, act: Act | None, file_limit_bytes: int) -> None:
     """Never returns."""
     code = 70
     try:
@@ -86,6 +89,9 @@ def _child(root: Path, out: Path, err: Path, at: int, act: Act | None) -> None:
         vars(workflow).update(collect=_collect, run_jobs=_run_jobs, challenge_jobs=_challenge_jobs)
         operations = Operations(root, at=at, act=act)
         operations.install()
+        if file_limit_bytes >= 0:
+            # Python ignores SIGXFSZ, so that a write beyond the limit is an error (EFBIG) and not a death.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit_bytes, file_limit_bytes))
         code = run(["discharge"])
         sys.stderr.flush()
         out.write_text("\n".join(operations.seen))

@@ -1,11 +1,13 @@
 """`pv evidence` as a user meets it: whole outputs, exit codes, one line for every error."""
 
 import json
+import os
 import re
 import subprocess
 
 import pytest
 
+from pv.evidence.digests import Digests
 from pv.evidence.store import Store
 from pv.evidence.verify import verify
 from support.command import pv as pv_process
@@ -93,6 +95,20 @@ def test_an_aborted_run_is_shown_and_is_no_problem(pv, project):
     assert f"aborted   run r3 has no end since 2026-01-01T00:00:00Z {where}; planned F-3 on cpu\n" in said.out
     listed = pv("evidence", "list", "--falsifier", "F-3")
     assert (listed.code, "ABORTED" in listed.out) == (0, True)
+
+
+def test_strict_hashes_what_the_cache_remembers(pv, project, monkeypatch):
+    monkeypatch.setattr("pv.evidence.digests.LARGE_BYTES", 3)
+    model = pv.write("model.bin", "weights")
+    os.utime(model, (1e9, 1e9))
+    Digests(project).sha256(model)
+    assert pv("evidence", "verify", "--strict").code == 0
+    cache = project / ".pv-cache/digests.json"
+    cache.write_text(re.sub("[0-9a-f]{64}", "0" * 64, cache.read_text()))
+    assert pv("evidence", "verify").code == 0
+    said = pv("evidence", "verify", "--strict")
+    assert said.code == 1
+    assert "problem   .pv-cache/digests.json: remembers another digest for model.bin than " in said.out
 
 
 def test_nothing_to_verify_is_not_green(pv, project):

@@ -50,6 +50,12 @@ def test_an_operation_that_fails(trials):
         trials.fail_at(number, list(ERRORS)[index % len(ERRORS)])
 
 
+@pytest.mark.parametrize("file_limit_bytes", [300, 1000, 2000])
+def test_a_write_that_the_kernel_cuts_short(trials, file_limit_bytes):
+    """In the intent line, in a record, in the ledger again."""
+    trials.limit(file_limit_bytes)
+
+
 @pytest.mark.parametrize(("writers", "runs"), [(2, 3), (16, 1)])
 def test_discharges_at_the_same_time_lose_nothing(trials, writers, runs):
     trials.together(writers, runs)
