@@ -31,7 +31,9 @@ _RESULTS = {
     Result.ERROR: "A test ended in anything but a pass or a failed assertion, so it said nothing about the claim.",
     Result.TIMEOUT: "The tests did not end within the falsifier's timeout_s; the parent process stopped them.",
     Result.CRASH: "The process that ran the tests died, or ended without its last record.",
-    Result.FLAKY: "The same test gave two answers in one run. A flaky falsifier proves nothing.",
+    Result.FLAKY: """\
+The same test gave two answers, in one run or in several with the same inputs. A flaky falsifier proves nothing, however
+often it is run, until an input changes; its time limit is one.""",
     Result.SKIPPED: "A planned test was skipped or expected to fail. Neither counts as a pass.",
     Result.NOT_RUN: "Nothing ran: no collected test, or the run ended before its turn.",
     Result.WRONG_TARGET: "The test passed, but on another target than the one claimed. A fallback is never silent.",
