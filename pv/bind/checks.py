@@ -19,7 +19,7 @@ _SAME = (ast.Eq, ast.Is, ast.LtE, ast.GtE)
 def checks_in(function: Function) -> Iterator[ast.AST]:
     """Assertions and checking calls in the body, nested functions included."""
     parameters = set(function.parameters()) - {"self", "pv"}
-    for node in ast.walk(function.node):
+    for node in function.nodes:
         if (
             isinstance(node, ast.Assert)
             or (isinstance(node, ast.Call) and _is_check(node, parameters))

@@ -6,19 +6,25 @@ import ast
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Function:
     """A function and where it stands."""
 
     module: Module
     node: FunctionNode
     owner: ast.ClassDef | None
+
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Everything in it, decorators and nested functions included."""
+        return tuple(ast.walk(self.node))
 
     def parameters(self) -> tuple[str, ...]:
         arguments = self.node.args
@@ -37,7 +43,7 @@ class Function:
     def texts(self) -> Iterator[str]:
         """String constants of the body, the docstring left out, and of the module's constants that it names."""
         docstring = ast.get_docstring(self.node, clean=False)
-        for node in ast.walk(self.node):
+        for node in self.nodes:
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value != docstring:
                 yield node.value
             elif isinstance(node, ast.Name) and node.id in self.module.constants:
@@ -82,6 +88,8 @@ class Module:
     """Local name to (module, name in that module); the second is empty for a module itself."""
     found: dict[str, str | None] = field(default_factory=dict)
     """What `find` has answered."""
+    functions: dict[str, Function | None] = field(default_factory=dict)
+    """What `function` has answered."""
     scopes: dict[ast.ClassDef | None, _Scope] = field(default_factory=dict)
     """Definitions of the classes that were asked for; of the module itself by None."""
 
@@ -113,6 +121,11 @@ class Module:
 
     def function(self, names: str) -> Function | None:
         """The function that `Class::name` means at run time: the last definition of each name."""
+        if names not in self.functions:
+            self.functions[names] = self._function(names)
+        return self.functions[names]
+
+    def _function(self, names: str) -> Function | None:
         owner: ast.ClassDef | None = None
         *classes, name = names.split("::")
         for class_name in classes:

@@ -36,7 +36,7 @@ class Reach:
         return tuple(seen.values())
 
     def _named(self, function: Function) -> Iterator[Function]:
-        for name in (*names_in(function.node), *function.parameters()):
+        for name in (*names_in(function), *function.parameters()):
             helper = self._resolve(function, name)
             if helper is not None:
                 yield helper
@@ -63,9 +63,9 @@ class Reach:
         return None
 
 
-def names_in(node: ast.AST) -> Iterator[str]:
-    """Names and dotted names that are read in `node`."""
-    for inner in ast.walk(node):
+def names_in(function: Function) -> Iterator[str]:
+    """Names and dotted names that are read in it."""
+    for inner in function.nodes:
         if isinstance(inner, ast.Attribute | ast.Name) and isinstance(inner.ctx, ast.Load):
             name = dotted(inner)
             if name:
@@ -75,7 +75,7 @@ def names_in(node: ast.AST) -> Iterator[str]:
 def modules_used(function: Function) -> set[str]:
     """Modules whose names occur in the function, in full."""
     used: set[str] = set()
-    for name in names_in(function.node):
+    for name in names_in(function):
         source = function.module.imports.get(name.partition(".")[0])
         if source is not None:
             used.add(source[0])

@@ -40,7 +40,7 @@ class Sources:
         entries = [*project_ini(root).get("pythonpath", []), "."]
         self._search = tuple(dict.fromkeys((root / entry).resolve() for entry in entries))
         # A tree takes 50 times the size of its file. Tests come file by file, and share few helpers.
-        self._module = lru_cache(maxsize=64)(self._parse)
+        self._module = lru_cache(maxsize=16)(self._parse)
         # Parameter sets of one test share one function.
         self._facts_of = cache(self._describe)
 

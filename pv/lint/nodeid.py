@@ -33,7 +33,7 @@ def unsafe_path(text: str) -> str | None:
     project runs code that nobody reviewed with it.
     """
     path = file_of(text)
-    if any(not char.isprintable() for char in text):
+    if not text.isprintable():
         return "has a control character"
     if path.startswith(("-", "@")):
         return f"starts with {path[0]!r}, which pytest reads as an option"
