@@ -33,6 +33,8 @@ class Scan:
     """Files in `records/`."""
     records: dict[str, Stored] = field(default_factory=dict)
     """By digest."""
+    unproven: dict[str, Stored] = field(default_factory=dict)
+    """Committed, and a PASS of a run that was interrupted: ignored, but it has to be intact all the same."""
     ledgers: dict[str, list[Line]] = field(default_factory=dict)
     """By host."""
     ignored: list[Ignored] = field(default_factory=list)
@@ -63,10 +65,13 @@ def scan(folder: Path, *, now: datetime | None = None) -> Scan:
     interrupted = {item.run for item in found.aborted}
     for digest, stored in list(found.records.items()):
         ignored = None
-        if digest not in named or (_is_pass(stored) and stored.statement.predicate.run in interrupted):
+        if digest not in named:
             ignored = _uncommitted(stored, interrupted)
         elif why := _untimely(stored, latest):
             ignored = Ignored(digest, why)
+        elif _is_pass(stored) and stored.statement.predicate.run in interrupted:
+            ignored = _uncommitted(stored, interrupted)
+            found.unproven[digest] = stored
         if ignored is not None:
             found.ignored.append(ignored)
             del found.records[digest]

@@ -45,9 +45,10 @@ def verify(folder: Path, *, anchors: Mapping[str, str] | None = None, now: datet
     for item in seen.ignored:
         if not item.is_harmless:
             found.problems.append(Problem(_place(item.digest), item.why))
-    for digest, stored in seen.records.items():
+    committed = {**seen.records, **seen.unproven}
+    for digest, stored in sorted(committed.items()):
         found.problems.extend(Problem(_place(digest), what) for what in _record_problems(stored))
-    _check_attachments(Store(folder), seen.records, found)
+    _check_attachments(Store(folder), committed, found)
     found.conflicts.extend(_conflicts(seen.records))
     return found
 

@@ -36,6 +36,17 @@ def test_they_agree_on_every_damage(files, tmp_path):
     assert clean < 20
 
 
+def test_they_agree_on_every_damage_to_a_store_with_an_interrupted_run(tmp_path):
+    whole = tmp_path / "whole"
+    add_run(whole, "r1", [{"result": "FAIL"}])
+    add_run(whole, "r2", [{}, {"falsifier": "F-2"}], end=False)
+    files = files_of(whole)
+    assert judged(whole) == (True, True)
+    for number, (said, damaged) in enumerate(damages(files)):
+        mine, theirs = judged(write_files(tmp_path / str(number), damaged))
+        assert mine == theirs, said
+
+
 def test_nothing_but_a_cut_tail_escapes_without_an_anchor(files, tmp_path):
     """A tail that is cut at a line leaves a shorter true story; a torn one is what a killed append leaves."""
     escaped = [
