@@ -184,7 +184,7 @@ def decide(
         for item in listed.values()
         if (why := _lapsed(item, today)) is not None
     ]
-    odd = (*lapsed, *_idle(active, answers), *_registration(gate, answers))
+    odd = (*lapsed, *_idle(active, answers), *_registration(answers))
     return Verdict(gate, tuple(answers), (*notes, *odd))
 
 
@@ -248,10 +248,8 @@ def _idle(active: Sequence[GateWaiver], answers: Sequence[TargetAnswer]) -> list
     ]
 
 
-def _registration(gate: Gate, answers: Sequence[TargetAnswer]) -> list[str]:
-    """Flags; where the gate asks for registered evidence they are reasons of rows instead."""
-    if gate.registered:
-        return []
+def _registration(answers: Sequence[TargetAnswer]) -> list[str]:
+    """Flags of rows that are DISCHARGED; where the gate asks for registered evidence such a row is not."""
     by_reason: dict[str, dict[str, None]] = {}
     for row in (row for item in answers for row in item.rows if row.standing is Standing.DISCHARGED):
         if row.seen.unregistered:

@@ -188,7 +188,7 @@ def _column(column: Column) -> list[str]:
         if command:
             lines.append(f"              run    {command}")
     for item in column.lines:
-        lines.append(f"  {item.shown:<10}  {item.contract}  {item.claim}")
+        lines.append(f"  {visible(item.shown):<10}  {item.contract}  {item.claim}")
         lines.extend(f"              {visible(reason)}" for reason in item.reasons)
         if item.waived:
             continue

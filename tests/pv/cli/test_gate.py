@@ -207,6 +207,15 @@ class TestWaivers:
         assert (said.code, said.out) == (1, "")
         assert said.err == "pv: contracts/waivers/no-gpu-yet.yaml:1:1: key 'owner' is missing\n"
 
+    def test_words_that_act_on_a_terminal_are_shown_as_escapes(self, project):
+        waiver = WAIVER.replace("2099-01-31", self.soon()).replace("kernels team", '"\\e[2Jteam \\u202E"')
+        said = self.ask(project, waiver.replace("no machine", '"\\x07no machine').replace("December", 'December"'))
+        assert said.code == 0, said
+        assert all(char.isprintable() for char in said.out.replace("\n", ""))
+        assert "by \\x1b[2Jteam \\u202e (no-gpu-yet)" in said.out
+        github = project("gate", "ship", "--output-format", "github").out
+        assert all(char.isprintable() for char in github.replace("\n", ""))
+
     def test_of_two_things_at_once(self, project):
         said = self.ask(project, WAIVER + "obligation: doubles\nfalsifier: FALSIFY-DOUBLE-001\n")
         assert said.code == 1

@@ -137,8 +137,12 @@ class TestWaivers:
         assert found.waivers == ()
         assert "it does not count" in found.notes[0]
 
-    def test_the_last_day_counts(self):
-        assert self.ask(OPEN, waiver("w", "rope", expires="2026-11-21")).answer is GateAnswer.YES
+    @pytest.mark.parametrize(
+        ("expires", "said"), [("2026-11-21", "YES"), ("2027-11-22", "YES"), ("2027-11-23", "CANNOT DECIDE")]
+    )
+    def test_the_first_and_the_last_day_that_count(self, expires, said):
+        """366 days from 2026-11-21 is 2027-11-22."""
+        assert self.ask(OPEN, waiver("w", "rope", expires=expires)).answer == said
 
     def test_a_refutation_needs_a_waiver_that_accepts_refutations(self):
         assert self.ask(REFUTED, waiver("w", "rope")).answer is GateAnswer.NO
@@ -200,6 +204,11 @@ def test_registration_is_a_note_unless_the_gate_asks_for_it():
     strict = verdict(gate("rope", registered="true"), [ROPE], late)
     assert strict.answer is GateAnswer.CANNOT_DECIDE
     assert remedy(strict.targets[0].open_rows[0]).first == "commit contracts/rope-v1.yaml"
+
+
+def test_an_open_row_without_a_reason_says_so():
+    found = verdict(gate("F-1"), [ROPE], {("F-1", "cpu"): seen("OPEN", missing=())})
+    assert reasons(found) == ["no reason is known"]
 
 
 def test_every_open_row_has_a_command():
