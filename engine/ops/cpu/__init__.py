@@ -22,7 +22,12 @@ from engine.ops.protocol import F32, I64, Weight
 name = "cpu"
 precision = "float32"
 
-KERNEL_TYPES = frozenset({GgmlType.F32, GgmlType.F16, GgmlType.BF16, GgmlType.Q8_0, GgmlType.Q4_K, GgmlType.Q6_K})
+KERNEL_TYPES = frozenset(
+    {
+        *(GgmlType.F32, GgmlType.F16, GgmlType.BF16, GgmlType.Q5_0, GgmlType.Q8_0),
+        *(GgmlType.Q4_K, GgmlType.Q5_K, GgmlType.Q6_K),
+    }
+)
 """Types that `matmul` reads in place; others are decoded by numpy, slice by slice (`slow_types`)."""
 
 # With numba's OpenMP layer a parallel call takes 12 ms, a time slice of the scheduler, while another process uses the

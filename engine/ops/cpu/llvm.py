@@ -21,11 +21,21 @@ def data_pointer(context: Any, builder: Any, type_: Any, array: Any) -> Any:
     return context.make_array(type_)(context, builder, array).data
 
 
-def load(builder: Any, pointer: Any, type_: Any, align: int = 1) -> Any:
-    """A value of any type from a byte pointer."""
-    value = builder.load(builder.bitcast(pointer, type_.as_pointer()))
+def at(builder: Any, pointer: Any, offset: Any, element: Any) -> Any:
+    """Pointer to `element` at `offset` elements of the pointer's own type."""
+    return builder.bitcast(builder.gep(pointer, [offset]), element.as_pointer())
+
+
+def load_value(builder: Any, pointer: Any, align: int) -> Any:
+    """What a pointer points to."""
+    value = builder.load(pointer)
     value.align = align
     return value
+
+
+def load(builder: Any, pointer: Any, type_: Any, align: int = 1) -> Any:
+    """A value of any type from a byte pointer."""
+    return load_value(builder, builder.bitcast(pointer, type_.as_pointer()), align)
 
 
 def splat(builder: Any, value: Any, lanes: int) -> Any:
@@ -67,6 +77,7 @@ def _loader(element: Any, result: Any) -> Any:
 
 load_u16 = _loader(I16, types.uint16)
 load_u32 = _loader(I32, types.uint32)
+load_f32 = _loader(FLOAT, types.float32)
 
 
 def _pointer_to(element: Any, result: Any) -> Any:

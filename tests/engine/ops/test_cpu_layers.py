@@ -12,7 +12,7 @@ import pytest
 
 from engine.errors import ShapeError
 from engine.ops import cpu, load_ops, reference
-from engine.ops.cpu import kernels
+from engine.ops.cpu.compiled import compiled
 
 SEED = 20250906
 EPS = 2.0**-24
@@ -156,7 +156,7 @@ def test_kernels_compile_where_nothing_can_be_written() -> None:
     """numba refuses to cache a function without a file; a read-only installation without a home looks the same."""
     names: dict[str, Callable[[int], int]] = {}
     exec("def double(x):\n    return 2 * x\n", names)
-    assert kernels._compiled()(names["double"])(21) == 42
+    assert compiled()(names["double"])(21) == 42
 
 
 def test_numba_is_imported_only_with_the_cpu_backend() -> None:
