@@ -243,22 +243,22 @@ def test_a_mistyped_command_is_named(pv):
     assert "verify" in said.err
 
 
-def test_five_attempts_and_one_green_are_flaky(tmp_path):
-    """A test that crashes four times out of five, run until it is green."""
+def test_a_run_that_is_repeated_until_it_is_green_is_flaky(tmp_path):
+    """A test that breaks once and then passes; the standing of five attempts is tested with the standings."""
     body = TEST.replace(
         "    pv.record",
         "    from pathlib import Path\n"
         "    count = Path(__file__).parent.parent / 'count'\n"
         "    count.write_text((count.read_text() if count.exists() else '') + 'x')\n"
-        "    if len(count.read_text()) < 3:\n        raise RuntimeError('not today')\n"
+        "    if len(count.read_text()) < 2:\n        raise RuntimeError('not today')\n"
         "    pv.record",
     )
     root = write_project(tmp_path, test=body, contract=CONTRACT)
-    codes = [pv_process("discharge", cwd=root).code for _ in range(3)]
+    codes = [pv_process("discharge", cwd=root).code for _ in range(2)]
     said = pv_process("status", cwd=root)
-    assert codes == [4, 4, 4]
+    assert codes == [4, 4]
     assert said.code == 4
-    assert "missing  cpu: FLAKY: 3 attempts with the same inputs: 1 PASS, 2 ERROR" in said.out
+    assert "missing  cpu: FLAKY: 2 attempts with the same inputs: 1 PASS, 1 ERROR" in said.out
     assert "standing: OPEN" in (root / "contracts/doubling-v1.yaml").read_text()
 
 
