@@ -219,7 +219,7 @@ def _covering(row: Row, waivers: Sequence[GateWaiver]) -> tuple[GateWaiver, ...]
     for item in able:
         if item.obligation is None and item.falsifier in (None, row.ask.falsifier):
             return (item,)
-    by_obligation = {item.obligation: item for item in able if item.obligation is not None}
+    by_obligation = {item.obligation: item for item in able}
     if row.ask.obligations and all(name in by_obligation for name in row.ask.obligations):
         return tuple(dict.fromkeys(by_obligation[name] for name in row.ask.obligations))
     return ()

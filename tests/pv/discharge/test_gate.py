@@ -73,6 +73,7 @@ def test_a_gate_without_rows_is_empty():
     assert verdict(gate(), [ROPE], GREEN).is_empty
     assert verdict(gate("rop"), [ROPE], GREEN).is_empty
     assert not verdict(gate("rope"), [ROPE], {}).is_empty
+    assert not verdict(gate({"select": ["rope"], "targets": ["cpu"]}, targets=["cpu", "cuda"]), [ROPE], {}).is_empty
 
 
 def test_each_target_has_its_own_answer_and_the_weakest_is_the_gates():
@@ -120,6 +121,7 @@ class TestWaivers:
         found = self.ask(OPEN, waiver("w", "rope"))
         assert found.answer is GateAnswer.YES
         assert [item.owner for item in found.waivers] == ["kernels team"]
+        assert found.notes == ()
         assert found.targets[0].count(Standing.WAIVED) == 1
 
     def test_a_waiver_that_the_gate_does_not_list_has_no_effect(self):
@@ -165,12 +167,16 @@ class TestWaivers:
     def test_a_gate_that_is_waived_whole_shows_nothing(self):
         found = self.ask({}, waiver("w", "rope"))
         assert found.answer is GateAnswer.CANNOT_DECIDE
-        assert "every row is waived; nothing at all was shown" in problems(found)
+        assert problems(found) == ["every row is waived; nothing at all was shown"]
+        assert problems(self.ask({}, waiver("w", "rope", falsifier="F-1"))) == []
 
     def test_a_waiver_that_covers_nothing_is_noted(self):
         found = self.ask(GREEN, waiver("w", "rope"))
         assert found.answer is GateAnswer.YES
         assert found.notes == ("waiver 'w' covers nothing that is open; remove it from the gate",)
+
+    def test_a_waiver_of_a_target_that_is_not_asked_about_is_not_noted(self):
+        assert self.ask(GREEN, waiver("w", "rope", target="cuda")).notes == ()
 
     def test_waivers_inside_contracts_have_no_effect(self):
         inner = ROPE.model_validate(
@@ -191,6 +197,10 @@ def test_a_pass_beside_a_value_beyond_its_limit_is_not_believed():
 def test_the_worst_margin_is_the_smallest_share_of_the_limit():
     wide = seen("DISCHARGED", values=(Measured("a", 0.1, "1", 1.0), Measured("free", 9.0, "1")))
     tight = seen("DISCHARGED", values=(Measured("b", 0.999, "1", 0.9, "at_least"), Measured("c", 0.97, "1", 1.0)))
+    unproven = seen("PARTIAL", values=tight.values)
+    loose = verdict(gate("rope"), [ROPE], {("F-1", "cpu"): wide, ("F-2", "cpu"): unproven}).targets[0].worst
+    assert loose is not None
+    assert (loose.falsifier, loose.value.name) == ("F-1", "a")
     worst = verdict(gate("rope"), [ROPE], {("F-1", "cpu"): wide, ("F-2", "cpu"): tight}).targets[0].worst
     assert worst is not None
     assert (worst.falsifier, worst.value.name) == ("F-2", "c")
@@ -201,6 +211,7 @@ def test_registration_is_a_note_unless_the_gate_asks_for_it():
     late = {**GREEN, ("F-1", "cpu"): seen("DISCHARGED", unregistered="not registered: it is in no commit")}
     loose = verdict(gate("rope"), [ROPE], late)
     assert (loose.answer, loose.notes) == (GateAnswer.YES, ("not registered: it is in no commit (F-1)",))
+    assert verdict(gate("rope"), [ROPE], {("F-1", "cpu"): seen("PARTIAL", unregistered="late")}).notes == ()
     strict = verdict(gate("rope", registered="true"), [ROPE], late)
     assert strict.answer is GateAnswer.CANNOT_DECIDE
     assert remedy(strict.targets[0].open_rows[0]).first == "commit contracts/rope-v1.yaml"
