@@ -159,7 +159,8 @@ def _details(rows: Sequence[Row]) -> Iterator[str]:
             yield f"{'UNCHALLENGED':<13}{row.label}"
             yield _INDENT + "declares no challenge, so nothing shows that it can fail"
         for run in row.runs:
-            if run.outcome is not ChallengeOutcome.CAUGHT:
+            # One that does not pass without a fault has said why, once for all its faults.
+            if run.outcome is not ChallengeOutcome.CAUGHT and row.result is Result.PASS:
                 yield f"{run.outcome.value:<13}{row.label}"
                 yield _INDENT + visible(f"{run.fault}: {run.reason}")
     measured = [(row, run) for row in rows for run in row.runs if run.sensitivity is not None]

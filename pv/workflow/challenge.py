@@ -142,7 +142,7 @@ def _row(
     outcome = outcomes.get(_key(item))
     declared = _declared(item.falsifier)
     result, reason = (outcome.result, outcome.reason) if outcome else (Result.NOT_RUN, item.unbound)
-    said = f"without any fault it is {result}, not PASS"
+    said = f"without any fault it is {result}, not PASS, so a failure would prove nothing"
     found = runs.get(_key(item)) or tuple(ChallengeRun(fault, ChallengeOutcome.BROKEN, said, 0.0) for fault in declared)
     return Row(
         id=item.falsifier.id,

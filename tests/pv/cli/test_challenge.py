@@ -75,7 +75,8 @@ def test_falsifier_that_fails_anyway_catches_nothing(tmp_path: Path) -> None:
     root = write_project(tmp_path, subject="def double(x):\n    return 2 * x + 1\n")
     said = pv("challenge", cwd=root)
     assert said.code == 4
-    assert "lib.faults:off_by_one: without any fault it is FAIL, not PASS" in said.out
+    assert "FAIL         FALSIFY-DOUBLE-001  cpu\n             without any fault: AssertionError: max_abs" in said.out
+    assert "FALSIFY-DOUBLE-001  cpu  B\n" in said.out
     assert "0 of 1 declared caught" in said.out
 
 
