@@ -24,11 +24,6 @@ def load_model(file: GgufFile, ops: Ops) -> Model:
     Raises:
         ModelError: the architecture is not supported, or the file does not hold what it needs.
     """
-    if (parts := file.get("split.count", int, default=1) or 1) > 1:
-        raise ModelError(
-            f"{escape(file.path.name)}: GGUF-M13: one of {parts} parts of a split model, which is not supported; "
-            "merge them with llama-gguf-split --merge"
-        )
     architecture = file.get("general.architecture", str)
     if architecture not in ARCHITECTURES:
         supported = ", ".join(sorted(ARCHITECTURES))

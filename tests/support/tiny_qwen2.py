@@ -161,9 +161,13 @@ def write_gguf(
     *,
     architecture: str = "qwen2",
     type_of: Callable[[str], GgmlType] = lambda _: GgmlType.F32,
+    tensors_per_file: int = 0,
 ) -> Path:
-    """Write a model file; `type_of` gives the type that each tensor is stored as."""
-    writer = gguf.GGUFWriter(path, architecture)
+    """Write a model file; `type_of` gives the type that each tensor is stored as.
+
+    With `tensors_per_file` it becomes a set of files beside `path`, which is then not written itself.
+    """
+    writer = gguf.GGUFWriter(path, architecture, split_max_tensors=tensors_per_file)
     for key, value in values.items():
         _add(writer, key, value)
     for name, tensor in tensors.items():

@@ -223,10 +223,16 @@ def test_m04_unused_tensors_are_reported(tmp_path: Path):
     assert load(path).unused_tensors == ("rope_freqs.weight",)
 
 
-def test_m13_part_of_a_split_model_says_what_to_do(tmp_path: Path):
-    path = tiny_qwen2.write_tiny(tmp_path / "m-00001-of-00003.gguf", split__count=3)
-    with pytest.raises(ModelError, match=r"GGUF-M13: one of 3 parts of a split model.*llama-gguf-split --merge$"):
-        load(path)
+def test_a_model_in_several_files_is_the_model(tmp_path: Path):
+    tensors, values = tiny_qwen2.random_tensors(Shape()), tiny_qwen2.metadata(Shape())
+    whole = tiny_qwen2.write_gguf(tmp_path / "whole.gguf", tensors, values)
+    tiny_qwen2.write_gguf(tmp_path / "split.gguf", tensors, values, tensors_per_file=7)
+    first, *others = sorted(tmp_path.glob("split-*.gguf"))
+    assert len(others) >= 2
+    token_ids = np.array([5, 6, 7, 8])
+    one, several = load(whole), load(first)
+    expected = one.forward(token_ids, one.new_cache())
+    assert np.array_equal(several.forward(token_ids, several.new_cache()), expected)
 
 
 def test_unknown_architecture_names_the_supported_ones(tmp_path: Path):
