@@ -1,0 +1,120 @@
+"""The CUDA kernels under test: on a GPU, or under Triton's interpreter where that is the claimed target.
+
+torch and triton are imported when a falsifier runs, so that collecting needs neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from engine import quant
+from engine.gguf.types import GgmlType
+from engine.ops.protocol import Weight
+from falsifiers.support.recorder import Recorder
+
+F32 = npt.NDArray[np.float32]
+QUANTISED = (GgmlType.Q4_K, GgmlType.Q6_K, GgmlType.Q8_0)
+PLAIN = (GgmlType.F32, GgmlType.F16, GgmlType.BF16)
+
+
+def module(name: str = "") -> Any:
+    """engine.ops.cuda, or one of its modules."""
+    return import_module(f"engine.ops.cuda.{name}" if name else "engine.ops.cuda")
+
+
+@contextmanager
+def recorded(pv: Recorder) -> Iterator[None]:
+    """State where the kernels inside ran, and which: whatever ran without a launch ran on the host."""
+    launch = module("launch")
+    before = launch.counts()
+    try:
+        yield
+    finally:
+        launches = launch.since(before)
+        facts = module("target").facts()
+        pv.ran_on({**facts, "target": facts["target"] if launches else "cpu", "launches": launches})
+
+
+def needs_gpu(pv: Recorder, why: str) -> None:
+    """Leave the falsifier undecided where only the interpreter or the compiler is at hand."""
+    if not pv.target.startswith("cuda") or pv.target in ("cuda-interpreted", "cuda-compiled"):
+        pytest.skip(f"needs a GPU: {why}")
+
+
+def needs_run(pv: Recorder) -> None:
+    """Leave the falsifier undecided where kernels are compiled and not run."""
+    if pv.target == "cuda-compiled":
+        pytest.skip("compares numbers; the compiler gives none")
+
+
+def is_interpreted() -> bool:
+    return bool(module("target").is_interpreted())
+
+
+def draw(*shape: int, seed: int = 0) -> F32:
+    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(np.float32)
+
+
+def with_outliers(x: F32) -> F32:
+    """Every 500th channel is 50 times the rest."""
+    x = x.copy()
+    x[:, ::500] *= 50
+    return x
+
+
+def weight(kind: GgmlType, rows: int, columns: int) -> Weight:
+    """Random quants with scales of either sign where the type has them; random numbers where it has not."""
+    rng = np.random.default_rng([rows, columns])
+    codec = quant.CODECS[kind]
+    if not codec.SCALES:
+        return Weight("w", kind, (rows, columns), quant.encode(kind, rng.standard_normal((rows, columns), np.float32)))
+    blocks = rows * columns // codec.BLOCK_SIZE
+    raw = rng.integers(0, 256, (blocks, codec.TYPE_SIZE), dtype=np.uint8)
+    for at in codec.SCALES:
+        scales = np.exp2(rng.uniform(-7, -3, blocks)) * rng.choice([-1, 1], blocks)
+        raw[:, at : at + 2] = scales.astype("<f2").view(np.uint8).reshape(-1, 2)
+    return Weight("w", kind, (rows, columns), raw.reshape(rows, -1))
+
+
+def in_8_bits(x: F32) -> npt.NDArray[np.float64]:
+    """x after rounding to 8 bits in blocks of 32, by numpy."""
+    blocks = x.reshape(len(x), -1, 32)
+    d = np.abs(blocks).max(axis=2, keepdims=True) / np.float32(127)
+    q = np.rint(np.divide(blocks, d, out=np.zeros_like(blocks), where=d > 0))
+    rounded: npt.NDArray[np.float64] = (q.astype(np.float64) * d).reshape(x.shape)
+    return rounded
+
+
+def product(x: npt.NDArray[Any], weight: Weight) -> npt.NDArray[np.float64]:
+    """In float64, from the decoder that has contracts of its own."""
+    weights = np.asarray(quant.decode(weight.type, weight.data), np.float64)
+    exact: npt.NDArray[np.float64] = x.astype(np.float64) @ weights.T
+    return exact
+
+
+def relative(found: F32, expected: npt.NDArray[Any]) -> float:
+    """||found - expected|| / ||expected||."""
+    assert found.shape == expected.shape, f"shape {found.shape}, expected {expected.shape}"
+    assert found.size, "nothing to compare"
+    assert np.isfinite(found).all(), f"{np.count_nonzero(~np.isfinite(found))} values are not finite"
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+def least_cosine(found: F32, expected: F32) -> float:
+    """The smallest over rows."""
+    a, b = found.astype(np.float64), expected.astype(np.float64)
+    assert a.shape == b.shape, f"shape {a.shape}, expected {b.shape}"
+    return float(((a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min())
+
+
+def serial(model: Any, ids: Sequence[int]) -> F32:
+    """Logits of each token, one forward for each."""
+    cache = model.new_cache(len(ids))
+    return np.concatenate([model.forward([token], cache, last_only=True) for token in ids])

@@ -1,0 +1,264 @@
+"""Seeded faults of the CUDA backend, planted where its launchers look things up.
+
+Each is a context manager without arguments. They work on a GPU and under the interpreter alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from falsifiers.support import cuda
+
+
+@contextmanager
+def _wrong(module: str, name: str, wrong: Callable[..., Any]) -> Iterator[None]:
+    """`wrong(original, *arguments)` in place of a function of the backend."""
+    owner = cuda.module(module)
+    original = getattr(owner, name)
+
+    def replacement(*arguments: Any, **options: Any) -> Any:
+        return wrong(original, *arguments, **options)
+
+    with mock.patch.object(owner, name, replacement):
+        yield
+
+
+def q4k_nibbles_swapped() -> Any:
+    """The two weights of each byte of a Q4_K block change places on their way to the device."""
+
+    def wrong(planes: Any, kind: Any, data: Any) -> Any:
+        if kind.name != "Q4_K":
+            return planes(kind, data)
+        blocks = np.array(data).reshape(-1, 144)
+        blocks[:, 16:] = blocks[:, 16:] >> 4 | blocks[:, 16:] << 4
+        return (blocks.reshape(data.shape),)
+
+    return _wrong("weights", "_planes", wrong)
+
+
+def q6k_not_repacked() -> Any:
+    """The low bits of Q6_K keep the order of the file, and kernels expect that of the repacked units."""
+
+    def wrong(planes: Any, data: Any) -> Any:
+        blocks = np.asarray(data).reshape(len(data), -1, 210)
+        low = np.ascontiguousarray(blocks[:, :, :128]).reshape(len(data), -1)
+        return (low, *planes(data)[1:])
+
+    return _wrong("weights", "_q6_k_planes", wrong)
+
+
+def q8_scales_shifted() -> Any:
+    """Every block of Q8_0 takes the scale of the block before it."""
+
+    def wrong(planes: Any, kind: Any, data: Any) -> Any:
+        found = planes(kind, data)
+        if kind.name != "Q8_0":
+            return found
+        return found[0], np.ascontiguousarray(np.roll(found[1], 2, axis=1))
+
+    return _wrong("weights", "_planes", wrong)
+
+
+def minimums_dropped() -> Any:
+    """The sums of the activations, which the minimums of Q4_K are multiplied with, are 0."""
+
+    def wrong(quantised: Any, x: Any) -> Any:
+        found = quantised(x)
+        return replace(found, xs=found.xs * 0)
+
+    return _wrong("activations", "quantised", wrong)
+
+
+def one_scale_for_a_row() -> Any:
+    """Activations are rounded to 8 bits with the scale of the whole row before they are quantised in blocks."""
+
+    def wrong(quantised: Any, x: Any) -> Any:
+        d = x.abs().amax(dim=1, keepdim=True) / 127
+        return quantised((x / d).round() * d)
+
+    return _wrong("activations", "quantised", wrong)
+
+
+def exact_mode_is_not() -> Any:
+    """The exact mode takes 8-bit activations."""
+    resident = cuda.module("resident")
+
+    def wrong(exact: Any, x: Any, weight: Any) -> Any:
+        del exact
+        return resident.matmul(x[:1].contiguous(), weight)
+
+    return _wrong("resident", "exact_matmul", wrong)
+
+
+def halves_not_scaled() -> Any:
+    """Activations become float16 as they are: what is beyond 65504 is infinite."""
+
+    def wrong(halves: Any, x: Any) -> Any:
+        _, scale = halves(x)
+        return x.half(), scale * 0 + 1
+
+    return _wrong("activations", "halves", wrong)
+
+
+def not_finite_hidden() -> Any:
+    """NaN and infinity become numbers before they are quantised, as by a maximum that skips NaN."""
+
+    def wrong(put: Any, array: Any) -> Any:
+        return put(np.nan_to_num(array, nan=0.0, posinf=1e4, neginf=-1e4) if array.dtype == np.float32 else array)
+
+    return _wrong("target", "put", wrong)
+
+
+def tail_dropped() -> Any:
+    """The last column of a row does not take part in products."""
+
+    def wrong(matmul: Any, x: Any, weight: Any, *, exact: bool) -> Any:
+        shortened = x.clone()
+        shortened[:, -1] = 0
+        return matmul(shortened, weight, exact=exact)
+
+    return _wrong("products", "matmul", wrong)
+
+
+def norm_epsilon() -> Any:
+    """Epsilon is 0.1 too large."""
+    return _wrong("resident", "rms_norm", lambda norm, x, weight, *, eps: norm(x, weight, eps=eps + 0.1))
+
+
+def rope_position_off_by_one() -> Any:
+    """Positions count from 1."""
+    return _wrong("resident", "rope", lambda rope, x, positions, *, theta: rope(x, positions + 1, theta=theta))
+
+
+def swiglu_swapped() -> Any:
+    """The gate is multiplied, the other half is gated."""
+    return _wrong("resident", "swiglu", lambda swiglu, gate, up: swiglu(up, gate))
+
+
+def attention_one_slot_too_many() -> Any:
+    """Each query sees the slot after its own, which may hold anything."""
+
+    def wrong(attention: Any, q: Any, k: Any, v: Any, positions: Any) -> Any:
+        return attention(q, k, v, np.minimum(positions + 1, len(k) - 1))
+
+    return _wrong("resident", "attention", wrong)
+
+
+def embedding_of_the_neighbour() -> Any:
+    """Every token gets the row of the one before it."""
+
+    def wrong(embedding: Any, weight: Any, token_ids: Any) -> Any:
+        return embedding(weight, np.maximum(token_ids - 1, 0))
+
+    return _wrong("resident", "embedding", wrong)
+
+
+def bias_doubled() -> Any:
+    """A bias is added twice."""
+    return _wrong("resident", "add_bias", lambda add, x, bias: add(add(x, bias), bias))
+
+
+def tap_recomputes() -> Any:
+    """With a tap the logits come from a forward that rounds otherwise."""
+    from engine.models.on_device import OnDevice
+
+    original = OnDevice.forward
+
+    def traced(self: OnDevice, *arguments: Any, tap: Any = None, **options: Any) -> Any:
+        logits = original(self, *arguments, tap=tap, **options)
+        return logits if tap is None else logits * np.float32(1 + 2.0**-20)
+
+    return mock.patch.object(OnDevice, "forward", traced)
+
+
+def gate_lets_all_pass() -> Any:
+    """The gate measures, and accepts whatever it finds."""
+    from engine.models import parity_gate
+
+    return mock.patch.object(parity_gate, "require", parity_gate.compare)
+
+
+def graph_keeps_its_position() -> Any:
+    """A replay takes the position of the capture, not the next one."""
+    graph = cuda.module("graph")
+    original = graph._set_inputs
+    first: list[int] = []
+
+    def stuck(token_id: int, position: int) -> Any:
+        first.append(position)
+        return original(token_id, first[0])
+
+    return mock.patch.object(graph, "_set_inputs", stuck)
+
+
+def weights_in_float32() -> Any:
+    """A float32 copy of every weight stays on the device."""
+    kept: list[Any] = []
+
+    def wrong(upload: Any, weight: Any) -> Any:
+        found = upload(weight)
+        kept.append(cuda.module("target").put(np.zeros(weight.shape, np.float32)))
+        return found
+
+    return _wrong("weights", "upload", wrong)
+
+
+def sums_in_any_order() -> Any:
+    """Products differ in the last bits from run to run, as with atomic additions."""
+    rng = np.random.default_rng()
+
+    def wrong(matmul: Any, x: Any, weight: Any, *, exact: bool) -> Any:
+        return matmul(x, weight, exact=exact) * float(1 + rng.integers(0, 3) * 2.0**-22)
+
+    return _wrong("products", "matmul", wrong)
+
+
+def every_launch_waits() -> Any:
+    """Two seconds pass before every forward."""
+    import time
+
+    from engine.models.on_device import OnDevice
+
+    original = OnDevice.forward
+
+    def slow(self: OnDevice, *arguments: Any, **options: Any) -> Any:
+        time.sleep(2.0)
+        return original(self, *arguments, **options)
+
+    return mock.patch.object(OnDevice, "forward", slow)
+
+
+def alignment_not_promised() -> Any:
+    """Kernels are compiled without the alignment of their arguments."""
+    return _wrong("compiled", "specialise", lambda specialise, launched: (*specialise(launched)[:2], {}))
+
+
+def products_by_shifts() -> Any:
+    """The four products of dp4a are computed one by one, as under the interpreter."""
+    return _wrong("target", "assembly", lambda _: False)
+
+
+def one_warp_for_all() -> Any:
+    """A tile of 64 rows is given to a single warp."""
+
+    def wrong(table: Any) -> Any:
+        found = table()
+        return replace(found, matvec={kind: replace(c, rows=64, warps=1) for kind, c in found.matvec.items()})
+
+    return _wrong("configs", "table", wrong)
+
+
+def a_tile_too_large() -> Any:
+    """Attention in prefill takes 128 tokens and 128 slots at once, more than registers hold."""
+
+    def wrong(table: Any) -> Any:
+        found = table()
+        return replace(found, attention=replace(found.attention, tokens=128, slots=128))
+
+    return _wrong("configs", "table", wrong)
