@@ -7,10 +7,12 @@ import os
 import platform
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pv import __version__
 from pv.evidence.fingerprint import COMPONENTS, Fingerprint
+from pv.evidence.strict import canonical
 from pv.schema.contract import Contract
 from pv.schema.evidence import (
     PREDICATE_TYPE,
@@ -25,7 +27,10 @@ from pv.schema.evidence import (
     Value,
 )
 from pv.schema.run import ChallengeRun, Outcome
+from pv.schema.verdict import Result
 
+RECORDED_LIMIT_BYTES = 1 << 19
+"""What one test may put into its record through `pv.record` and `pv.ran_on`."""
 _HOST_SALT = b"pv-contracts host tag 1\0"
 
 
@@ -47,6 +52,21 @@ def environment(versions: Mapping[str, str]) -> Environment:
         cpu_count=os.cpu_count() or 1,
         versions={"python": platform.python_version(), **versions},
     )
+
+
+def bounded(outcome: Outcome) -> Outcome:
+    """The outcome, or an ERROR in its place if the test recorded more than a record may hold."""
+    values = [[item.name, item.value, item.unit, item.limit, item.margin] for item in outcome.values]
+    try:
+        size_bytes = len(canonical([values, outcome.device]))
+    except ValueError:
+        # The fixture refuses such numbers; a process that forges its records may send them.
+        problem = "recorded a number that is not finite"
+    else:
+        if size_bytes <= RECORDED_LIMIT_BYTES:
+            return outcome
+        problem = f"recorded {size_bytes} bytes of values and device, at most {RECORDED_LIMIT_BYTES} are kept"
+    return replace(outcome, result=Result.ERROR, reason=problem, values=(), device={})
 
 
 def statement(

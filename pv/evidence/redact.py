@@ -64,6 +64,8 @@ _ABSOLUTE: Final = re.compile(r"(?<![\w.:/~>-])(?:/[\w.@+~-]+){2,}/?|(?<!\w)[A-Z
 _ADDRESS: Final = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b|\b(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}\b")
 _ORDINARY_NAMES: Final = frozenset({"root", "user", "runner", "localhost", "admin", "build", "test", "ubuntu"})
 _SHORTEST: Final = 6
+_LONGEST: Final = 8000
+"""Characters of one text that are kept: searching is quadratic in the length of a word, and a record is no log."""
 
 
 class Redactor:
@@ -74,7 +76,9 @@ class Redactor:
         self._environment = environment
 
     def text(self, text: str) -> str:
-        """The text without any of the above."""
+        """The text without any of the above; what is too long loses its end."""
+        if len(text) > _LONGEST:
+            text = f"{text[:_LONGEST]} ... {len(text) - _LONGEST} characters left out"
         for secret in self._known:
             text = text.replace(secret, SECRET)
         text = _SHAPED.sub(SECRET, text)

@@ -22,7 +22,8 @@ from pv.evidence.strict import canonical, strict_json
 from pv.schema.evidence import PREDICATE_TYPE, Statement
 from pv.schema.store import Stored as Stored
 
-RECORD_LIMIT_BYTES: Final = 1 << 20
+RECORD_LIMIT_BYTES: Final = 4 << 20
+"""A falsifier with 30,000 parameter sets stays below it; what a test records is bounded before, see record.py."""
 _FAMILY: Final = PREDICATE_TYPE.rpartition(":")[0] + ":"
 
 
@@ -44,8 +45,13 @@ class Store:
 
         Returns:
             `sha256:...` of its bytes.
+        Raises:
+            EvidenceError: it is too large to be read again, or cannot be written.
         """
         data = canonical(statement.model_dump(mode="json", by_alias=True))
+        if len(data) > RECORD_LIMIT_BYTES:
+            name = statement.predicate.falsifier
+            raise EvidenceError(f"{name}: its record has {len(data)} bytes, at most {RECORD_LIMIT_BYTES} are kept")
         digest = hashlib.sha256(data).hexdigest()
         write_atomically(self.records / f"{digest}.json", data, exclusive=True)
         return f"sha256:{digest}"

@@ -21,7 +21,7 @@ from pv.errors import EvidenceError, PvError
 from pv.evidence.fingerprint import Fingerprint
 from pv.evidence.ledger import Ledger
 from pv.evidence.read import read_evidence
-from pv.evidence.record import host_tag, now, statement
+from pv.evidence.record import bounded, host_tag, now, statement
 from pv.evidence.redact import Redactor
 from pv.evidence.store import Store
 from pv.load import Loaded, load_text
@@ -148,7 +148,7 @@ def discharge(
         )
     redactor = Redactor(root)
     ran = _run(root, settings, runnable, watch, workers)
-    outcomes = {key: redactor.outcome(outcome) for key, outcome in ran.items()}
+    outcomes = {key: bounded(redactor.outcome(outcome)) for key, outcome in ran.items()}
     challenged = _challenge(root, settings, runnable, outcomes, watch, sensitivity, workers)
     challenges = {key: tuple(map(redactor.challenge, runs)) for key, runs in challenged.items()}
     after = _fingerprints(root, settings, runnable)
