@@ -218,6 +218,50 @@ def test_registration_is_a_note_unless_the_gate_asks_for_it():
     assert remedy(strict.targets[0].open_rows[0]).first == "commit contracts/rope-v1.yaml"
 
 
+MANY = contract("many", *((f"F-{n}", ["a"], ["cpu"]) for n in range(1, 6)), obligations=["a"])
+
+
+@pytest.mark.parametrize(
+    ("count", "names"),
+    [(1, "F-1"), (3, "F-1, F-2, F-3"), (4, "F-1, F-2, F-3 and 1 more"), (5, "F-1, F-2, F-3 and 2 more")],
+)
+def test_a_flag_names_three_falsifiers_and_counts_the_rest(count, names):
+    late = {(f"F-{n}", "cpu"): seen("DISCHARGED", unregistered="late" if n <= count else "") for n in range(1, 6)}
+    assert verdict(gate("many"), [MANY], late).notes == (f"late ({names})",)
+
+
+def test_models_are_those_of_evidence_that_used_one():
+    used = {("F-1", "cpu"): seen("DISCHARGED", model="bb"), ("F-2", "cpu"): seen("DISCHARGED", model="aa")}
+    plain = {(f"F-{n}", "cpu"): seen("DISCHARGED") for n in (3, 4, 5)}
+    assert verdict(gate("many"), [MANY], {**used, **plain}).models == ("aa", "bb")
+
+
+def test_a_falsifier_that_does_not_name_the_target_is_a_gap_there():
+    found = verdict(gate("F-2", targets=["cuda"]), [ROPE], {("F-2", "cuda"): seen("DISCHARGED")})
+    assert found.answer is GateAnswer.CANNOT_DECIDE
+    assert reasons(found) == ["nothing claims it on cuda; F-2 names other targets"]
+    four = verdict(gate("many", targets=["cuda"]), [MANY], {})
+    assert reasons(four) == ["nothing claims it on cuda; F-1, F-2, F-3 and 2 more name other targets"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "asked", "answer"),
+    [
+        ("cuda", "cuda", "YES"),
+        ("cuda", "cuda:sm_90", "YES"),
+        ("cuda:sm_90", "cuda", "YES"),
+        ("cuda:sm_90", "cuda:sm_80", "CANNOT DECIDE"),
+        ("cuda-interpreted", "cuda", "CANNOT DECIDE"),
+        ("cuda", "cuda-interpreted", "CANNOT DECIDE"),
+        ("cpu", "cuda", "CANNOT DECIDE"),
+    ],
+)
+def test_which_declared_target_is_asked_for_where(declared, asked, answer):
+    one = contract("one", ("F-1", ["a"], [declared]), obligations=["a"])
+    found = verdict(gate("one", targets=[asked]), [one], {("F-1", asked): seen("DISCHARGED")})
+    assert found.answer == answer
+
+
 def test_an_open_row_without_a_reason_says_so():
     found = verdict(gate("F-1"), [ROPE], {("F-1", "cpu"): seen("OPEN", missing=())})
     assert reasons(found) == ["no reason is known"]
