@@ -254,10 +254,12 @@ def test_a_falsifier_that_does_not_name_the_target_is_a_gap_there():
         ("cuda-interpreted", "cuda", "CANNOT DECIDE"),
         ("cuda", "cuda-interpreted", "CANNOT DECIDE"),
         ("cpu", "cuda", "CANNOT DECIDE"),
+        ("cpu cuda", "cuda", "YES"),
+        ("cuda cpu", "cuda", "YES"),
     ],
 )
 def test_which_declared_target_is_asked_for_where(declared, asked, answer):
-    one = contract("one", ("F-1", ["a"], [declared]), obligations=["a"])
+    one = contract("one", ("F-1", ["a"], declared.split()), obligations=["a"])
     found = verdict(gate("one", targets=[asked]), [one], {("F-1", asked): seen("DISCHARGED")})
     assert found.answer == answer
 
