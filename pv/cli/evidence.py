@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -84,7 +85,7 @@ def verify_command(
     if not found.is_clean:
         raise typer.Exit(1)
     if not found.records and not found.lines:
-        raise NothingToCheck(f"{folder}: holds no evidence; nothing was checked")
+        raise NothingToCheck(f"{os.path.relpath(folder)}: holds no evidence; nothing was checked")
 
 
 @app.command("list")
