@@ -195,7 +195,7 @@ def test_broken_folder_does_not_touch_another(root: Path) -> None:
     )
     assert good.result is Result.PASS
     assert bad.result is Result.ERROR
-    assert "broken conftest" in bad.reason
+    assert "broken conftest" in bad.detail
 
 
 def test_hang_at_exit_is_traced_to_its_test(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
