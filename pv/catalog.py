@@ -128,14 +128,14 @@ def discover(root: Path, paths: Sequence[Path], settings: Settings) -> list[Path
         UsageError: a path does not exist, or a folder cannot be read.
         NothingToCheck: there is no contract file; an empty selection is never green.
     """
-    others = [root / folder / name for folder in settings.contracts for name in NO_CONTRACTS]
+    others = tuple(f"{root / folder / name}{os.sep}" for folder in settings.contracts for name in NO_CONTRACTS)
     found: set[Path] = set()
     for path in paths or _existing(root, settings.contracts):
         absolute = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps `..`, resolve follows links
         if not absolute.exists():
             raise UsageError(f"{path}: no such file or folder")
         candidates = _search(absolute, path) if absolute.is_dir() else [absolute]
-        found.update(item for item in candidates if not any(item.is_relative_to(folder) for folder in others))
+        found.update(item for item in candidates if not str(item).startswith(others))
     if not found:
         places = [str(path) for path in paths] or [f"{folder}/" for folder in settings.contracts]
         raise NothingToCheck(f"no contract files (*.yaml, *.yml) in {', '.join(places)}")
@@ -153,10 +153,11 @@ def _search(folder: Path, shown: Path) -> Iterator[Path]:
         raise UsageError(f"{shown}: cannot read the folder: {(err.strerror or str(err)).lower()}") from err
 
     for parent, folders, files in os.walk(folder, onerror=fail):
+        here = Path(parent)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        if Path(parent) == folder:
+        if here == folder:
             folders[:] = [name for name in folders if name not in NO_CONTRACTS]
-        yield from (Path(parent) / name for name in files if name.endswith(SUFFIXES) and not name.startswith("."))
+        yield from (here / name for name in files if name.endswith(SUFFIXES) and not name.startswith("."))
 
 
 def _others(root: Path, settings: Settings, name: str) -> list[Path]:

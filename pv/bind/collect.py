@@ -65,12 +65,13 @@ def collect(root: Path, settings: Settings, paths: Iterable[str], *, file_limit_
     sources = Sources(root, settings)
     tests: list[CollectedTest] = []
     shadowed: dict[str, tuple[tuple[str, int], ...]] = {}
-    for test in watcher.tests.values():
+    for nodeid in list(watcher.tests):
+        test = watcher.tests.pop(nodeid)
         tests.append(sources.describe(test))
         if test.path not in shadowed:
             shadowed[test.path] = sources.shadowed(test.path)
     hidden = tuple(item for items in shadowed.values() for item in items)
-    return Collection(tuple(tests), (*problems, *watcher.problems), hidden)
+    return Collection(tuple(tests), (*problems, *watcher.problems), hidden, watcher.imported)
 
 
 class _Watcher:
@@ -80,6 +81,7 @@ class _Watcher:
         self.nonce = nonce
         self.tests: dict[str, CollectedTest] = {}
         self.problems: list[CollectionProblem] = []
+        self.imported: tuple[tuple[str, int, int], ...] = ()
         self.collecting = ""
         self.exit_status: int | None = None
         self._file_limit_s = file_limit_s
@@ -111,6 +113,8 @@ class _Watcher:
                 outcome = "skips itself: " if record["outcome"] == "skipped" else ""
                 path = str(record["id"]).partition("::")[0] or "."
                 self.problems.append(CollectionProblem(path, outcome + str(record["message"])))
+            case "imported":
+                self.imported = tuple((str(path), int(size), int(time_ns)) for path, size, time_ns in record["files"])
             case "item":
                 test = CollectedTest(
                     nodeid=str(record["id"]),

@@ -6,14 +6,13 @@ import ast
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Function:
     """A function and where it stands."""
 
@@ -21,10 +20,12 @@ class Function:
     node: FunctionNode
     owner: ast.ClassDef | None
 
-    @cached_property
+    @property
     def nodes(self) -> tuple[ast.AST, ...]:
         """Everything in it, decorators and nested functions included."""
-        return tuple(ast.walk(self.node))
+        if self.node not in self.module.walked:
+            self.module.walked[self.node] = tuple(ast.walk(self.node))
+        return self.module.walked[self.node]
 
     def parameters(self) -> tuple[str, ...]:
         arguments = self.node.args
@@ -88,8 +89,8 @@ class Module:
     """Local name to (module, name in that module); the second is empty for a module itself."""
     found: dict[str, str | None] = field(default_factory=dict)
     """What `find` has answered."""
-    functions: dict[str, Function | None] = field(default_factory=dict)
-    """What `function` has answered."""
+    walked: dict[FunctionNode, tuple[ast.AST, ...]] = field(default_factory=dict)
+    """Nodes of the functions that were asked for. No `Function`, so that a module without users is freed at once."""
     scopes: dict[ast.ClassDef | None, _Scope] = field(default_factory=dict)
     """Definitions of the classes that were asked for; of the module itself by None."""
 
@@ -121,11 +122,6 @@ class Module:
 
     def function(self, names: str) -> Function | None:
         """The function that `Class::name` means at run time: the last definition of each name."""
-        if names not in self.functions:
-            self.functions[names] = self._function(names)
-        return self.functions[names]
-
-    def _function(self, names: str) -> Function | None:
         owner: ast.ClassDef | None = None
         *classes, name = names.split("::")
         for class_name in classes:

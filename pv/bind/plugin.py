@@ -4,6 +4,7 @@
     collect  path: a module is about to be imported; then `collected`
     problem  id, outcome, message
     item     id, path, line, falsifies, skip, xfail
+    imported files: [path, size, mtime_ns] of every loaded module
     finish   nonce, exitstatus
 
 Marks come from pytest, which knows the classes and modules around a test; the source is read by the parent.
@@ -11,8 +12,11 @@ Marks come from pytest, which knows the classes and modules around a test; the s
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -66,7 +70,20 @@ class Collecting:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         yield
+        self._send("imported", files=_imported())
         self._send("finish", nonce=self._nonce, exitstatus=int(session.exitstatus))
+
+
+def _imported() -> list[tuple[str, int, int]]:
+    files = {
+        path for module in list(sys.modules.values()) if isinstance(path := getattr(module, "__file__", None), str)
+    }
+    found = []
+    for path in sorted(files):
+        with suppress(OSError):
+            status = os.stat(path)  # noqa: PTH116 - thousands of them
+            found.append((path, status.st_size, status.st_mtime_ns))
+    return found
 
 
 def _skip_reason(item: pytest.Item) -> str | None:

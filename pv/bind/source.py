@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 from pv.bind.checks import can_fail, checks_in
@@ -42,7 +42,7 @@ class Sources:
         # A tree takes 50 times the size of its file. Tests come file by file, and share few helpers.
         self._module = lru_cache(maxsize=16)(self._parse)
         # Parameter sets of one test share one function.
-        self._facts_of = cache(self._describe)
+        self._facts_of = lru_cache(maxsize=256)(self._describe)
 
     def _parse(self, path: str) -> Module | None:
         try:

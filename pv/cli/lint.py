@@ -53,6 +53,7 @@ def command(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file; - is stdout.")
     ] = None,
     exit_zero: Annotated[bool, typer.Option("--exit-zero", help="End with 0 in spite of findings.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither read nor write .pv-cache.")] = False,
 ) -> None:
     """Check contracts, their tests and their evidence.
 
@@ -74,6 +75,7 @@ def command(
         ignore=_names(ignore),
         baseline=known,
         since=since,
+        cached=not no_cache,
     )
     shown = report.for_reporter()
     text = REPORTERS[output_format](shown)

@@ -23,11 +23,16 @@ class Modules:
     def __init__(self, root: Path, search: Iterable[str]) -> None:
         self._folders = [root / entry for entry in dict.fromkeys((".", *search))]
         self._modules: dict[str, Module | None] = {}
+        self._own: dict[str, bool] = {}
 
     def is_own(self, dotted: str) -> bool:
         """Whether the top-level package lies in the project; of any other nothing is known here."""
         top = dotted.partition(".")[0]
-        return any(_is_package(folder / top) or (folder / f"{top}.py").is_file() for folder in self._folders)
+        if top not in self._own:
+            self._own[top] = any(
+                _is_package(folder / top) or (folder / f"{top}.py").is_file() for folder in self._folders
+            )
+        return self._own[top]
 
     def find(self, dotted: str) -> Module | None:
         if dotted not in self._modules:

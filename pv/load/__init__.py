@@ -11,14 +11,16 @@ Only this package imports yaml.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from pv.errors import UsageError
 from pv.load.composer import compose
@@ -34,6 +36,7 @@ __all__ = [
     "LOADER_RULES",
     "KeyPath",
     "Loaded",
+    "Memory",
     "Parsed",
     "SourceMap",
     "dotted",
@@ -84,15 +87,36 @@ class Loaded:
         return value if isinstance(value, str) else None
 
 
-def load_text(text: bytes, path: str) -> Loaded:
-    """Read a contract; `path` is only named in findings."""
+class Memory(Protocol):
+    """Data of contract files about which the loader had nothing to say, by the sha256 of their bytes."""
+
+    def get(self, sha256: str) -> Any:
+        """The data, or None."""
+
+    def put(self, sha256: str, data: Any) -> None: ...
+
+
+def load_text(text: bytes, path: str, memory: Memory | None = None) -> Loaded:
+    """Read a contract; `path` is only named in findings.
+
+    Args:
+        memory: saves parsing a file that was parsed before; its types are checked again.
+    """
+    sha256 = hashlib.sha256(text).hexdigest() if memory is not None else ""
+    known = memory.get(sha256) if memory is not None else None
+    if known is not None:
+        with suppress(ValidationError):
+            decoded = text.decode("utf-8")
+            return Loaded(path, Contract.model_validate(known), (), _places(path, decoded), decoded)
     parsed = load_model(text, path, Contract)
+    if memory is not None and parsed.model is not None and not parsed.findings:
+        memory.put(sha256, parsed.data)
     # Ten thousand files as data take more memory than as contracts, and nobody asks for both.
     data = parsed.data if parsed.model is None else None
     return Loaded(path, parsed.model, parsed.findings, parsed.locations, parsed.text, data)
 
 
-def load_file(root: Path, path: Path) -> Loaded:
+def load_file(root: Path, path: Path, memory: Memory | None = None) -> Loaded:
     """Read a contract file.
 
     Args:
@@ -102,7 +126,7 @@ def load_file(root: Path, path: Path) -> Loaded:
     """
     absolute = root / path
     shown = _relative(root, absolute)
-    return load_text(read_bytes(absolute, shown), shown)
+    return load_text(read_bytes(absolute, shown), shown, memory)
 
 
 def load_model(text: bytes, path: str, model: type[ModelT]) -> Parsed[ModelT]:
@@ -113,14 +137,15 @@ def load_model(text: bytes, path: str, model: type[ModelT]) -> Parsed[ModelT]:
     if root is not None:
         typed = validate(model, root, data, sink)
     findings = sink.findings()
-    return Parsed(path, None if sink.has_errors else typed, findings, _places(path, decoded, root), decoded, data)
+    places = _places(path, decoded if root is not None else None)
+    return Parsed(path, None if sink.has_errors else typed, findings, places, decoded, data)
 
 
 def load_mapping(raw: bytes, path: str) -> tuple[dict[str, Any] | None, tuple[Finding, ...], SourceMap]:
     """The file as dict, list, str and None, not typed; None if it is not a mapping that can be read."""
     sink, text, root = _compose(raw, path)
     data = to_data(root) if isinstance(root, Mapping) else None
-    return data, sink.findings(), _places(path, text, root)
+    return data, sink.findings(), _places(path, text if root is not None else None)
 
 
 def read_bytes(path: Path, shown: str, *, limit: int = MAX_BYTES) -> bytes:
@@ -154,8 +179,8 @@ def _compose(raw: bytes, path: str) -> tuple[Sink, str, Node | None]:
     return sink, text, root
 
 
-def _places(path: str, text: str, root: Node | None) -> SourceMap:
-    return SourceMap(path, partial(_compose_again, text) if root is not None else lambda: None)
+def _places(path: str, text: str | None) -> SourceMap:
+    return SourceMap(path, partial(_compose_again, text) if text is not None else lambda: None)
 
 
 # The nodes of a file take 30 times its size. Places are needed for findings alone, and then for one file after another.

@@ -46,6 +46,8 @@ class Collection:
     problems: tuple[CollectionProblem, ...] = ()
     shadowed: tuple[tuple[str, int], ...] = ()
     """(node id, line) of test functions hidden by a later one of the same name."""
+    imported: tuple[tuple[str, int, int], ...] = ()
+    """(path, size in bytes, modification time in ns) of the module files that collecting loaded."""
 
     def bound_to(self, test: str) -> tuple[CollectedTest, ...]:
         """The tests a contract's `test:` names: the exact id, or every parameter set of it."""

@@ -17,6 +17,7 @@ from pv.catalog import Catalog, discover, load_questions
 from pv.config import load_settings
 from pv.errors import ConfigError, NothingToCheck, UsageError
 from pv.lint.bound import Binding, binding_of
+from pv.lint.cache import ContractMemory
 from pv.lint.context import LintContext
 from pv.lint.engine import Outcome, run
 from pv.lint.known import Baseline
@@ -103,6 +104,7 @@ def check(
     baseline: Baseline | None = None,
     since: str | None = None,
     today: date | None = None,
+    cached: bool = False,
 ) -> CheckReport:
     """Run the rules of the given stages.
 
@@ -116,6 +118,7 @@ def check(
         ignore: names of rules, besides those of the settings.
         baseline: findings that are known; for the whole project only.
         since: a git ref; contracts that changed since then must have risen in version.
+        cached: use what earlier runs found out about files that are still the same, and keep it for later ones.
     Raises:
         UsageError: a path, a rule or the ref does not exist.
         NothingToCheck: there is no contract file.
@@ -125,7 +128,7 @@ def check(
     """
     ignored = {*_known(ignore), *_known_in_settings(settings)}
     chosen = [_below(root, path) for path in discover(root, paths, settings)]
-    catalog = _catalog(root, settings, chosen)
+    catalog = _catalog(root, settings, chosen, ContractMemory(root) if cached else None)
     names = {_shown(root, path) for path in chosen}
     day = today or datetime.now(UTC).date()
     seen = _evidence(root, settings, catalog, names, day) if Stage.EVIDENCE in stages else _Evidence(None)
@@ -134,7 +137,7 @@ def check(
         settings=settings,
         root=root,
         questions=load_questions(root, settings),
-        collection=_collection(root, settings, catalog, names, everything=not paths)
+        collection=_collection(root, settings, catalog, names, everything=not paths, cached=cached)
         if Stage.BINDING in stages
         else None,
         discharges=seen.discharges,
@@ -161,23 +164,29 @@ def check(
     return CheckReport(tuple(found), totals, catalog, outcome)
 
 
-def _catalog(root: Path, settings: Settings, chosen: list[Path]) -> Catalog:
+def _catalog(root: Path, settings: Settings, chosen: list[Path], memory: ContractMemory | None) -> Catalog:
     files = set(chosen)
     if all(path.is_relative_to(root) for path in chosen):
         # The paths may lie outside the folders of the settings, and those may be empty.
         with suppress(NothingToCheck):
             files.update(discover(root, (), settings))
-    return Catalog(root, tuple(load_file(root, path) for path in sorted(files)))
+    catalog = Catalog(root, tuple(load_file(root, path, memory) for path in sorted(files)))
+    if memory is not None:
+        memory.save()
+    return catalog
 
 
-def _collection(root: Path, settings: Settings, catalog: Catalog, names: set[str], *, everything: bool) -> Collection:
+def _collection(
+    root: Path, settings: Settings, catalog: Catalog, names: set[str], *, everything: bool, cached: bool
+) -> Collection:
     """Collect the bound files that exist, and every folder of falsifiers when the whole project is looked at."""
-    from pv.bind.collect import collect  # `pv validate` has no use for it and should start fast
+    from pv.workflow.collected import collected  # `pv validate` has no use for it and should start fast
 
     tests = [item.test for loaded, item in catalog.falsifiers() if loaded.path in names]
     files = [file_of(test) for test in tests if is_node_id(test) and unsafe_path(test) is None]
     folders = [folder for folder in settings.falsifiers if (root / folder).is_dir()] if everything else []
-    return collect(root, settings, [*folders, *(path for path in dict.fromkeys(files) if (root / path).is_file())])
+    paths = [*folders, *(path for path in dict.fromkeys(files) if (root / path).is_file())]
+    return collected(root, settings, paths, cached=cached)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,8 +83,7 @@ _FALSIFIER = """\
     prediction: no element of part {k} of operation {n} differs by more than the limit over 64 random rows
     test: checks/part_{folder:03d}/test_{file:03d}.py::test_part_{k}_of_{n:05d}
     targets: [cpu]
-    challenges: [lib.faults:wrong_sign]
-    if_fails: compare the partial sums of operation {n}; the first block that differs names the accumulator of part {k}
+{challenges}    if_fails: compare the partial sums of operation {n}; the first block that differs names the accumulator of part {k}
     timeout_s: 60
 """
 
@@ -99,8 +98,12 @@ def test_part_{k}_of_{n:05d}(pv):
 """
 
 
-def write_catalog(root: Path, contracts: int) -> Path:
-    """A project with that many contracts; the same for every call with the same arguments."""
+def write_catalog(root: Path, contracts: int, *, challenged: bool = True) -> Path:
+    """A project with that many contracts; the same for every call with the same arguments.
+
+    Args:
+        challenged: every falsifier names a fault.
+    """
     _write(root / "pyproject.toml", _PYPROJECT)
     _write(root / "lib/__init__.py", "")
     _write(root / "lib/faults.py", _FAULTS)
@@ -110,19 +113,22 @@ def write_catalog(root: Path, contracts: int) -> Path:
         folder, file = _place(first)
         _write(root / f"checks/part_{folder:03d}/test_{file:03d}.py", f"import pytest\n\n\n{tests.rstrip()}\n")
         for n in numbers:
-            _write(root / f"contracts/part-{folder:03d}/claim-{n:05d}-v1.yaml", contract(n))
+            _write(root / f"contracts/part-{folder:03d}/claim-{n:05d}-v1.yaml", contract(n, challenged=challenged))
     return root
 
 
-def contract(n: int) -> str:
+def contract(n: int, *, challenged: bool = True) -> str:
     """The text of contract number `n`."""
+    challenges = "    challenges: [lib.faults:wrong_sign]\n" if challenged else ""
     folder, file = _place(n)
     depends = ", ".join(f"claim-{other:05d}" for other in dict.fromkeys((n // 2, n // 3)) if other < n)
     return (
         _HEAD.format(n=n, depends=depends)
         + "".join(_OBLIGATION.format(n=n, k=k) for k in range(FALSIFIERS))
         + "\nfalsifiers:\n"
-        + "".join(_FALSIFIER.format(n=n, k=k, folder=folder, file=file) for k in range(FALSIFIERS))
+        + "".join(
+            _FALSIFIER.format(n=n, k=k, folder=folder, file=file, challenges=challenges) for k in range(FALSIFIERS)
+        )
     )
 
 
