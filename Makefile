@@ -36,6 +36,9 @@ bench: $(VENV)/.dev  ## print the figures: quantiser error, tokens per second, s
 	$(BIN)/python -m engine.quant.rmse
 	$(BIN)/python -m engine.bench
 	$(BIN)/python tests/bench/startup.py
+	$(BIN)/python tests/bench/lint.py
+	$(BIN)/python tests/bench/discharge_overhead.py
+	$(BIN)/python tests/bench/status.py
 
 teacher: $(VENV)/.dev  ## train, export and evaluate the bundled model again (about an hour on two cores)
 	$(BIN)/python -m engine.teacher.train
