@@ -8,6 +8,9 @@ Every round measures every backend once, in turn, so that a noisy minute touches
 printed, with the median and the spread (lowest to highest); a ratio to the peer is the median of the ratios within
 each round. The tokens are drawn at random: speed does not depend on them. The first round of a backend is not
 counted; it compiles or loads its kernels and rearranges the weights.
+
+On a machine that other work keeps busy, `--processor-time --threads 1` counts the processor time of the process
+instead of the clock on the wall. With more threads that would count their waiting too.
 """
 
 from __future__ import annotations
@@ -87,8 +90,8 @@ class Timed:
 class Peer:
     """llama.cpp in a process of its own, asked line by line."""
 
-    def __init__(self, python: str, path: Path, *, threads: int, context: int) -> None:
-        command = [python, str(PEER), str(path), str(threads), str(context)]
+    def __init__(self, python: str, path: Path, *, threads: int, context: int, clock: Clock) -> None:
+        command = [python, str(PEER), str(path), str(threads), str(context), clock.__name__]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -135,21 +138,33 @@ def operations(backend: str, threads: int | None, share: Ops | None = None) -> O
     return ops_for(precision or "f32", threads)
 
 
-def measure(model: Model, *, prompt_tokens: int, new_tokens: int) -> tuple[float, float]:
+Clock = Callable[[], float]
+
+
+def measure(
+    model: Model, *, prompt_tokens: int, new_tokens: int, clock: Clock = time.perf_counter
+) -> tuple[float, float]:
     """Prefill and decode speed of one run, in tokens per second; greedy, from an empty cache."""
     ids = np.random.default_rng(SEED).integers(0, model.config.vocab_size, prompt_tokens, dtype=np.int64)
     cache = model.new_cache()
-    start = time.perf_counter()
+    start = clock()
     logits = model.forward(ids, cache, last_only=True)
-    prefilled = time.perf_counter()
+    prefilled = clock()
     for _ in range(new_tokens):
         logits = model.forward([int(logits[-1].argmax())], cache, last_only=True)
-    end = time.perf_counter()
+    end = clock()
     return prompt_tokens / (prefilled - start), new_tokens / (end - prefilled)
 
 
 def throughput(
-    model: Model, contestants: Mapping[str, Ops], peer: Peer | None, *, rounds: int, prompts: Sequence[int], new: int
+    model: Model,
+    contestants: Mapping[str, Ops],
+    peer: Peer | None,
+    *,
+    rounds: int,
+    prompts: Sequence[int],
+    new: int,
+    clock: Clock = time.perf_counter,
 ) -> list[Samples]:
     """Prefill samples for each length of prompt, and decode samples behind the first, of every contestant."""
     runs: dict[str, Callable[..., tuple[float, float]]] = {}
@@ -157,7 +172,7 @@ def throughput(
     def ours(ops: Ops) -> Callable[..., tuple[float, float]]:
         def run(**sizes: int) -> tuple[float, float]:
             model.ops = ops
-            return measure(model, **sizes)
+            return measure(model, clock=clock, **sizes)
 
         return run
 
@@ -286,10 +301,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--prompt-tokens", type=int, action="append", help="may be repeated; default 128")
     parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--peer", metavar="PYTHON", help="an interpreter with llama_cpp, measured in the same rounds")
+    parser.add_argument("--processor-time", action="store_true", help="instead of wall time; for one thread")
     parser.add_argument("--json", action="store_true", help="one JSON object with all samples")
     parser.add_argument("--one-token", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--peak", action="store_true", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.processor_time and options.threads != 1:
+        parser.error("--processor-time needs --threads 1: waiting threads would be counted too")
+    return options
 
 
 def _path(options: argparse.Namespace) -> Path:
@@ -307,6 +326,8 @@ def _run(options: argparse.Namespace, path: Path, file: GgufFile) -> tuple[dict[
     backends, threads = options.backend or ["cpu", "reference"], options.threads
     prompts, rounds, new = options.prompt_tokens or [128], options.rounds, options.new_tokens
     facts: dict[str, object] = {**machine(), "model": path.name, "size_bytes": file.size_bytes}
+    clock = time.process_time if options.processor_time else time.perf_counter
+    facts["clock"] = clock.__name__
     contestants: dict[str, Ops] = {}
     integer = None
     for backend in backends:
@@ -319,9 +340,9 @@ def _run(options: argparse.Namespace, path: Path, file: GgufFile) -> tuple[dict[
     facts["isa"] = {name: ops.isa.label for name, ops in contestants.items() if hasattr(ops, "isa")}
     peer = None
     if options.peer:
-        peer = Peer(options.peer, path, threads=threads or count, context=max(prompts) + new + 8)
+        peer = Peer(options.peer, path, threads=threads or count, context=max(prompts) + new + 8, clock=clock)
         facts["peer"] = peer.facts
-    found = throughput(model, contestants, peer, rounds=rounds, prompts=prompts, new=new)
+    found = throughput(model, contestants, peer, rounds=rounds, prompts=prompts, new=new, clock=clock)
     found += ratios(found)
     if any(backend.startswith("cpu") for backend in backends):
         from engine.ops.cpu.bandwidth import read_bandwidth

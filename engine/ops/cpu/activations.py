@@ -28,6 +28,7 @@ from engine.ops.cpu.compiled import compiled
 
 R8 = 127.0
 R16 = 127.0 * 254.0 + 126.0
+_PER_254 = np.float32(1.0 / 254.0)
 
 
 @compiled()
@@ -42,9 +43,11 @@ def quantise(x: Any, planes: int, block: int, values: Any, scales: Any) -> None:
         for number in range(blocks):
             start = token * columns + number * block
             to = token * planes * columns + number * block
+            # slices, because LLVM makes vectors only of loops whose indices cannot be negative
+            here, words = flat[start : start + block], bits[start : start + block]
             largest = np.uint32(0)
             for i in range(block):
-                largest = max(largest, bits[start + i] & np.uint32(0x7FFFFFFF))
+                largest = max(largest, words[i] & np.uint32(0x7FFFFFFF))
             finite = largest < np.uint32(0x7F800000)
             # below 2^-120 the inverse would overflow; such a block is 0
             usable = finite and largest >= np.uint32(7 << 23)
@@ -53,21 +56,25 @@ def quantise(x: Any, planes: int, block: int, values: Any, scales: Any) -> None:
                 size = np.uint32(largest).view(np.float32)
             inverse = reach / size if usable else np.float32(0)
             scales[token * blocks + number] = size / reach if finite else np.float32(np.nan)
+            high = values[to : to + block]
             if planes == 1:
                 if usable:
                     for i in range(block):
-                        values[to + i] = np.int8(np.int32(np.rint(flat[start + i] * inverse)))
+                        high[i] = np.int8(np.int32(np.rint(here[i] * inverse)))
                 else:
-                    values[to : to + block] = 0
-            elif usable:
-                for i in range(block):
-                    whole = np.int32(np.rint(flat[start + i] * inverse))
-                    high = (whole + np.int32(127 + 254 * 128)) // np.int32(254) - np.int32(128)
-                    values[to + i] = np.int8(high)
-                    values[to + columns + i] = np.int8(whole - np.int32(254) * high)
+                    high[:] = 0
             else:
-                values[to : to + block] = 0
-                values[to + columns : to + columns + block] = 0
+                low = values[to + columns : to + columns + block]
+                if usable:
+                    for i in range(block):
+                        whole = np.int32(np.rint(here[i] * inverse))
+                        # floor of (whole + 127) / 254; the half keeps every quotient 0.002 away from a whole number
+                        quotient = np.int32(np.floor((np.float32(whole) + np.float32(127.5)) * _PER_254))
+                        high[i] = np.int8(quotient)
+                        low[i] = np.int8(whole - np.int32(254) * quotient)
+                else:
+                    high[:] = 0
+                    low[:] = 0
 
 
 @compiled()
@@ -77,8 +84,9 @@ def offsets(values: Any, rows: int, columns: int, part: int, factor: int, sums: 
     for row in range(rows):
         for j in range(parts):
             total = np.int32(0)
+            here = values[row * columns + j * part : row * columns + (j + 1) * part]
             for i in range(part):
-                total += np.int32(values[row * columns + j * part + i])
+                total += np.int32(here[i])
             sums[row * parts + j] = np.int32(factor) * total
 
 
@@ -88,12 +96,16 @@ def digits(values: Any, tokens: int, planes: int, columns: int, sums: Any) -> No
     parts = columns // 32
     for token in range(tokens):
         for j in range(parts):
+            start = token * planes * columns + j * 32
             total = np.int32(0)
+            high = values[start : start + 32]
             for i in range(32):
-                high = np.int32(values[token * planes * columns + j * 32 + i])
-                if planes == 2:
-                    high = high * np.int32(254) + np.int32(values[token * planes * columns + columns + j * 32 + i])
-                total += high
+                total += np.int32(high[i])
+            if planes == 2:
+                total *= np.int32(254)
+                low = values[start + columns : start + columns + 32]
+                for i in range(32):
+                    total += np.int32(low[i])
             for plane in range(planes, -1, -1):
                 digit = ((total + np.int32(64)) & np.int32(127)) - np.int32(64)
                 if plane == 0:

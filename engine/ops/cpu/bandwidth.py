@@ -45,6 +45,6 @@ def read_bandwidth(threads: int, *, rounds: int = 5) -> list[float]:
     found = []
     for _ in range(rounds + 1):
         start = time.perf_counter()
-        pool.run(function, numbers, _PARTS)
+        pool.run(function, numbers.ctypes.data, _PARTS)
         found.append(_BYTES / (time.perf_counter() - start))
     return found[1:]

@@ -10,6 +10,7 @@ given back, so that one copy is resident. Other types, and everything that is no
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,47 @@ _PART_BYTES = 1 << 17
 _PARTS_PER_THREAD = 8
 
 _OFFSETS = {GgmlType.Q6_K: (16, -32), GgmlType.Q5_0: (32, -16), GgmlType.Q8_0: (32, -128)}
+
+
+class _Plan:
+    """Everything about one product but its input and output: buffers for the activations, the words of the job.
+
+    Kept for products with one token, of which decoding does some hundred per token; making it takes 20 us.
+    """
+
+    def __init__(self, weight: Weight, packed: Interleaved, planes: int, tokens: int, ops: IntegerOps) -> None:
+        rows, columns = weight.shape
+        block = layout(weight.type)[0]
+        self._sizes = (planes, block)
+        self._tokens, self._columns, self._pool = tokens, columns, ops.pool
+        self._values = np.empty(tokens * planes * columns, np.int8)
+        self._scales = np.empty(tokens * (columns // block), np.float32)
+        self._offsets = _OFFSETS.get(weight.type)
+        if self._offsets:
+            stride = columns // self._offsets[0] * 4
+            self._sums = np.empty(tokens * planes * stride // 4, np.int32)
+        else:
+            stride = columns // 32
+            self._sums = np.empty(tokens * sum_planes(planes) * stride, np.int8)
+        bytes_ = packed.data.nbytes * tokens
+        self._parts = max(1, min(bytes_ // _PART_BYTES, ops.pool.threads * _PARTS_PER_THREAD))
+        self._function = int(job(weight.type, planes, ops.isa, many=tokens > 1).address)
+        addresses = (array.ctypes.data for array in (self._values, self._scales, self._sums))
+        first = (packed.data.ctypes.data, packed.group_bytes, packed.groups, columns)
+        self._words = np.array([*first, *addresses, stride, tokens, 0, rows, self._parts], np.int64)
+        self._address = self._words.ctypes.data
+
+    def run(self, x: F32, out: F32) -> None:
+        """Quantise x (T, K) and fill out (T, N)."""
+        planes, block = self._sizes
+        activations.quantise(cpu.contiguous(x), planes, block, self._values, self._scales)
+        if self._offsets:
+            part, factor = self._offsets
+            activations.offsets(self._values, self._tokens * planes, self._columns, part, factor, self._sums)
+        else:
+            activations.digits(self._values, self._tokens, planes, self._columns, self._sums)
+        self._words[9] = out.ctypes.data
+        self._pool.run(self._function, self._address, self._parts)
 
 
 class IntegerOps:
@@ -58,13 +100,15 @@ class IntegerOps:
         self.precision = precision
         self.isa: Isa = isa if isa is not None else share.isa if share else choose()
         self._planes = PLANES[precision]
-        self._pool = Pool(cpu.threads() if threads is None else threads)
+        self.pool = Pool(cpu.threads() if threads is None else threads)
         # The Weight is kept with its rearranged form: an address in memory names it only as long as it lives.
+        self._plans: dict[int, _Plan] = {}
+        self._one_plan_at_a_time = threading.Lock()
         self._weights: dict[int, tuple[Weight, Interleaved]] = share._weights if share else {}
 
     def threads(self) -> int:
         """Threads that share one matrix."""
-        return self._pool.threads
+        return self.pool.threads
 
     @property
     def resident_bytes(self) -> int:
@@ -95,27 +139,14 @@ class IntegerOps:
         out = np.empty((tokens, rows), np.float32)
         if out.size == 0:
             return out
-        packed = self._packed(weight)
-        values, scales, sums, stride = self._quantised(x, weight.type)
-        parts = max(1, min(packed.data.nbytes * tokens // _PART_BYTES, self._pool.threads * _PARTS_PER_THREAD))
-        words = np.array(
-            [
-                packed.data.ctypes.data,
-                packed.group_bytes,
-                packed.groups,
-                columns,
-                values.ctypes.data,
-                scales.ctypes.data,
-                sums.ctypes.data,
-                stride,
-                tokens,
-                out.ctypes.data,
-                rows,
-                parts,
-            ],
-            np.int64,
-        )
-        self._pool.run(job(weight.type, self._planes, self.isa, many=tokens > 1).address, words, parts)
+        if tokens == 1:
+            plan = self._plans.get(id(weight))
+            if plan is None:
+                plan = self._plans[id(weight)] = _Plan(weight, self._packed(weight), self._planes, 1, self)
+            with self._one_plan_at_a_time:
+                plan.run(x, out)
+        else:
+            _Plan(weight, self._packed(weight), self._planes, tokens, self).run(x, out)
         return out
 
     def _packed(self, weight: Weight) -> Interleaved:
@@ -123,25 +154,9 @@ class IntegerOps:
         if found is None:
             found = self._weights[id(weight)] = (
                 weight,
-                interleave.interleave(weight, self.isa.lanes, self._pool.threads),
+                interleave.interleave(weight, self.isa.lanes, self.pool.threads),
             )
         return found[1]
-
-    def _quantised(self, x: F32, type_: GgmlType) -> tuple[Any, Any, Any, int]:
-        """Values, scales, sums, and the bytes of one plane of sums."""
-        tokens, columns = x.shape
-        planes, block = self._planes, layout(type_)[0]
-        values = np.empty(tokens * planes * columns, np.int8)
-        scales = np.empty(tokens * (columns // block), np.float32)
-        activations.quantise(cpu.contiguous(x), planes, block, values, scales)
-        if type_ in _OFFSETS:
-            part, factor = _OFFSETS[type_]
-            sums = np.empty(tokens * planes * (columns // part), np.int32)
-            activations.offsets(values, tokens * planes, columns, part, factor, sums)
-            return values, scales, sums, columns // part * 4
-        digits = np.empty(tokens * sum_planes(planes) * (columns // 32), np.int8)
-        activations.digits(values, tokens, planes, columns, digits)
-        return values, scales, digits, columns // 32
 
     def embedding(self, weight: Weight, token_ids: I64) -> F32:
         """As `engine.ops.cpu.embedding`: rows of the mapped file, exact."""
@@ -175,21 +190,21 @@ class IntegerOps:
             raise ShapeError(f"attention: {heads} heads over {kv_heads} kv heads, {slots} cached slots")
         out = np.empty_like(q)
         arrays: list[Any] = [*map(cpu.contiguous, (q, k, v)), np.ascontiguousarray(positions), out]
-        parts = self._parts(tokens * heads * slots * head_dim // 32, tokens * heads)
+        parts = self.parts(tokens * heads * slots * head_dim // 32, tokens * heads)
         sizes = (tokens, heads, head_dim, slots, kv_heads)
         words = np.array([*(array.ctypes.data for array in arrays), *sizes, parts], np.int64)
-        self._pool.run(attention_job().address, words, parts)
+        self.pool.run(attention_job().address, words.ctypes.data, parts)
         return out
 
     def swiglu(self, gate: F32, up: F32) -> F32:
         """SiLU of gate (T, F) times up (T, F); the exponential is within 3 units in the last place."""
         out = np.empty_like(gate)
         arrays = [cpu.contiguous(gate), cpu.contiguous(up), out]
-        parts = self._parts(gate.size, gate.size)
+        parts = self.parts(gate.size, gate.size)
         words = np.array([*(array.ctypes.data for array in arrays), gate.size, parts], np.int64)
-        self._pool.run(swiglu_job().address, words, parts)
+        self.pool.run(swiglu_job().address, words.ctypes.data, parts)
         return out
 
-    def _parts(self, cost: int, most: int) -> int:
+    def parts(self, cost: int, most: int) -> int:
         """Parts of a job that takes `cost` nanoseconds: of some 10 us at least, and no more than there are things."""
-        return max(1, min(cost // 10_000, most, self._pool.threads * _PARTS_PER_THREAD))
+        return max(1, min(cost // 10_000, most, self.pool.threads * _PARTS_PER_THREAD))

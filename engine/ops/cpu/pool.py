@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any
 
 import numpy as np
 
@@ -93,8 +92,12 @@ class Pool:
         self._started = 1
         self._owner = os.getpid()
 
-    def run(self, function: int, arguments: np.ndarray[Any, np.dtype[np.int64]], parts: int) -> None:
-        """Call the compiled function at an address for parts 0 .. parts - 1, shared among the threads."""
+    def run(self, function: int, arguments: int, parts: int) -> None:
+        """Call the compiled function at an address for parts 0 .. parts - 1, shared among the threads.
+
+        Args:
+            arguments: address of its words.
+        """
         with self._lock:
             if self._owner != os.getpid():
                 # a forked child has the memory of its parent, not its threads
@@ -106,7 +109,7 @@ class Pool:
             if self._asleep:
                 count, self._asleep = self._asleep, 0
                 self._wake.release(count)
-            _run(self._state, function, arguments.ctypes.data, min(parts, _PARTS_CAP))
+            _run(self._state, function, arguments, min(parts, _PARTS_CAP))
 
     def _work(self, owner: int) -> None:
         while self._owner == owner:

@@ -1,6 +1,6 @@
 """llama.cpp as the other side of `engine.bench --peer`: one process, one model, one request per line.
 
-    python tests/bench/llama_cpp/peer.py MODEL THREADS CONTEXT
+    python tests/bench/llama_cpp/peer.py MODEL THREADS CONTEXT [perf_counter | process_time]
 
     request   {"prompt": 128, "new": 32}
     answer    {"prefill_s": 1.2, "decode_s": 3.4, "peak_bytes": 1000000}
@@ -27,6 +27,7 @@ BATCH = 512
 
 def main() -> None:
     path, threads, context_size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    clock = time.process_time if sys.argv[4:] == ["process_time"] else time.perf_counter
     quiet = llama_cpp.llama_log_callback(lambda *_: None)
     llama_cpp.llama_log_set(quiet, ctypes.c_void_p())
     llama_cpp.llama_backend_init()
@@ -48,15 +49,15 @@ def main() -> None:
         request = json.loads(line)
         ids = np.random.default_rng(SEED).integers(0, vocab_size, request["prompt"], dtype=np.int64).tolist()
         llama_cpp.llama_memory_clear(memory, True)
-        start = time.perf_counter()
+        start = clock()
         for first in range(0, len(ids), BATCH):
             run(context, ids[first : first + BATCH])
         token = greedy(context, vocab_size)
-        prefilled = time.perf_counter()
+        prefilled = clock()
         for _ in range(request["new"]):
             run(context, [token])
             token = greedy(context, vocab_size)
-        end = time.perf_counter()
+        end = clock()
         say({"prefill_s": prefilled - start, "decode_s": end - prefilled, "peak_bytes": peak_bytes()})
 
 
