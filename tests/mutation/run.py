@@ -1,6 +1,6 @@
 """Mutation score of the modules that decide results, challenges, standings and gates.
 
-    python tests/mutation/run.py [MODULE...]     0: every module has at least 95 %; 1: one has less
+    python tests/mutation/run.py [MODULE...]     0 every module has at least 95 %; 1 one has less; 2 cannot
 
 mutmut changes one thing at a time in a copy of the project, texts included, and runs the tests named below that reach
 the change. A mutant that every test accepts has survived; it is printed as a diff.
@@ -9,6 +9,7 @@ the change. A mutant that every test accepts has survived; it is printed as a di
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -37,6 +38,9 @@ def main() -> int:
     modules = asked.modules or list(MODULES)
     if unknown := [module for module in modules if module not in MODULES]:
         parser.error(f"{unknown[0]!r} is not one of {', '.join(MODULES)}")
+    if importlib.util.find_spec("mutmut") is None:
+        print("mutmut is not installed; pip install --editable '.[dev,mutation]'")
+        return 2
     with tempfile.TemporaryDirectory(prefix="pv-mutation-") as folder:
         copy = Path(folder)
         prepare(copy, modules)

@@ -29,9 +29,20 @@ def test_model(pv):
 """
 
 
-def run(root: Path, **environment: str) -> str:
+def run(root: Path, *options: str, **environment: str) -> str:
     (root / "test_x.py").write_text(FALSIFIER)
-    command = [sys.executable, "-m", "pytest", "-p", "pv.run.plugin", "--strict-markers", "-rA", "-s", "test_x.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "pv.run.plugin",
+        "--strict-markers",
+        "-rA",
+        "-s",
+        *options,
+        "test_x.py",
+    ]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PV_"))}
     fixed = {"PYTHONPATH": str(REPOSITORY), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "200"}
     env = {**kept, **fixed, **environment}
@@ -65,3 +76,13 @@ def test_plugin_imports_pytest_and_the_standard_library_alone() -> None:
     )
     got = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, text=True, capture_output=True, check=True)
     assert got.stdout == "['pv']\n"
+
+
+def test_xdist_workers_change_no_result_of_an_ordinary_run(tmp_path: Path) -> None:
+    def lines(*options: str) -> list[str]:
+        output = run(tmp_path, *options)
+        return sorted(line for line in output.splitlines() if line.startswith(("PASSED", "FAILED", "ERROR")))
+
+    alone = lines()
+    assert len(alone) >= 3
+    assert lines("-p", "xdist", "-n", "2") == alone
