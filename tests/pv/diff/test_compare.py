@@ -212,6 +212,37 @@ def test_class_of_one_edit(name):
     assert {item.kind.value for item in changes} == {kind}, changes
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "why"),
+    [
+        ("equality became a tolerance", "exact", "max_abs <= 1e-06 1", "equality became a tolerance"),
+        ("a tolerance became equality", "max_abs <= 0.001 1", "exact", ""),
+        ("a tolerance is gone", "max_abs <= 0.001 1", "", "nothing limits it any more"),
+        ("a tolerance where nothing was", "", "max_abs <= 1e-06 1", ""),
+        ("an error may be larger", "0.001", "0.01", "raised, and the measured value is at most it"),
+        ("a score may be lower", "0.9", "0.8", "lowered, and the measured value is at least it"),
+        ("more time", "60", "600", ""),
+        ("more time, where ending is the claim", "60", "600", "it refutes an obligation of type termination"),
+        ("a challenge is gone", "f:b", "", "dropped"),
+        ("title", "Rotary positions", "Rotary position embedding", ""),
+    ],
+)
+def test_words_of_a_change(name, old, new, why):
+    (change,) = compare(OLD, edited(TABLE[name][1]))
+    assert (change.old, change.new, change.why) == (old, new, why)
+
+
+def test_a_score_is_shown_with_its_direction():
+    (change,) = compare(OLD, edited(drop("obligations", 1, "tolerance")))
+    assert change.old == "cosine >= 0.9 1"
+
+
+@pytest.mark.parametrize(("length", "shown"), [(80, "x" * 80), (81, "x" * 77 + "...")])
+def test_long_text_is_cut_at_80_characters(length, shown):
+    (change,) = compare(OLD, edited(put("title", value="x" * length)))
+    assert change.new == shown
+
+
 def test_requiring_any_gpu_where_one_kind_was_required_is_loosened():
     one_kind = edited(put("falsifiers", 0, "targets", value=["cpu", "cuda:sm_90"]))
     assert {item.kind for item in compare(one_kind, OLD)} == {Class.LOOSENED}
