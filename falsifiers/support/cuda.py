@@ -54,6 +54,24 @@ def needs_run(pv: Recorder) -> None:
         pytest.skip("compares numbers; the compiler gives none")
 
 
+_PLANTED: list[str] = []
+
+
+@contextmanager
+def planting(name: str) -> Iterator[None]:
+    """Note a fault that children of the falsifier have to enter as well."""
+    _PLANTED.append(name)
+    try:
+        yield
+    finally:
+        _PLANTED.remove(name)
+
+
+def planted() -> list[str]:
+    """Faults that are entered now and that children have to enter."""
+    return list(_PLANTED)
+
+
 def is_interpreted() -> bool:
     return bool(module("target").is_interpreted())
 

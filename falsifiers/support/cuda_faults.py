@@ -209,14 +209,28 @@ def weights_in_float32() -> Any:
     return _wrong("weights", "upload", wrong)
 
 
-def sums_in_any_order() -> Any:
-    """Products differ in the last bits from run to run, as with atomic additions."""
+@contextmanager
+def sums_in_any_order() -> Iterator[None]:
+    """Products differ in the last bits from run to run, as with atomic additions; entered in children as well."""
     rng = np.random.default_rng()
 
     def wrong(matmul: Any, x: Any, weight: Any, *, exact: bool) -> Any:
         return matmul(x, weight, exact=exact) * float(1 + rng.integers(0, 3) * 2.0**-22)
 
-    return _wrong("products", "matmul", wrong)
+    with cuda.planting("sums_in_any_order"), _wrong("products", "matmul", wrong):
+        yield
+
+
+def launches_not_counted() -> Any:
+    """The counters lose what was launched before they are asked again."""
+    launch = cuda.module("launch")
+    original = launch.counts
+
+    def lost() -> dict[str, int]:
+        counted = original()
+        return {name: min(number, 1) for name, number in counted.items()}
+
+    return mock.patch.object(launch, "counts", lost)
 
 
 def every_launch_waits() -> Any:

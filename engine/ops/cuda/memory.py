@@ -60,6 +60,15 @@ def give_back() -> None:
         torch.cuda.empty_cache()
 
 
+def peak_bytes() -> int:
+    """Most device memory that tensors held at once since `reset_peak`."""
+    return int(torch.cuda.max_memory_allocated())
+
+
+def reset_peak() -> None:
+    torch.cuda.reset_peak_memory_stats()
+
+
 def require(need: Need, positions: int, free: int | None) -> None:
     """Raises:
     BackendError: `need` is more than `free`.
