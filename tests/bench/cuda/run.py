@@ -22,13 +22,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[3]
 from engine.errors import BackendError
 from engine.gguf.reader import open_gguf
 from engine.gguf.types import GgmlType
 from engine.llm import teacher_path
 from engine.models import load_model
 from engine.models.on_device import OnDevice
+
+ROOT = Path(__file__).resolve().parents[3]
 
 # rows, columns and type of the products of one decode step of Qwen2.5-7B in the mix Q4_K_M, by where they occur
 MATRICES = {
