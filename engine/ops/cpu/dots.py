@@ -39,10 +39,10 @@ from engine.ops.cpu.llvm import FLOAT, I8, I16, I32, I64, call, constant, fma, l
 Q5_0, Q8_0, Q4_K, Q5_K, Q6_K = 6, 8, 12, 13, 14
 """Type numbers as in `engine.gguf.types.GgmlType`; plain integers because numba freezes them into the code."""
 
-# Measured on Zen 4 with 24 MB of weights, GB/s of Q6_K, Q4_K, Q8_0 by one thread: 8 KiB ahead into the second level
-# 22, 39, 33; into the first level 12, 25, 44; 2 KiB 13, 26, 39; without prefetching 8, 19, 28.
+# Measured on a busy Zen 4 over 190 and 270 MB of weights, GB/s of Q4_K and Q6_K by one thread, of 22 and 24 possible:
+# 8 KiB ahead into the outer levels 19.8 and 14.8, into the second 18.3 and 14.2; 4 KiB ahead into the first 20.1, 9.5.
 _AHEAD_BYTES = 8192
-_SECOND_LEVEL = 2
+_OUTER_LEVELS = 1
 
 SUM_BASE = 128
 """Activation sums of Q4_K and Q5_K are signed bytes in this base, the highest digit first."""
@@ -62,7 +62,9 @@ class _Tile:
     planes: int
     lanes: int
     weights: Any
-    """The current block."""
+    """The dwords of the current block."""
+    scales: Any
+    """The halves of the current block, where its type has any."""
     values: list[list[Any]]
     """Per token and plane: the activations of the current block."""
     sums: list[Any]
@@ -89,15 +91,14 @@ class _Tile:
         """Ask for bytes that are read a fraction of a microsecond later; the hardware's guesses end at every page."""
         builder = self.builder
         ahead = builder.gep(place, [_index(_AHEAD_BYTES)])
-        read, keep, data = (ir.Constant(I32, number) for number in (0, _SECOND_LEVEL, 1))
+        read, keep, data = (ir.Constant(I32, number) for number in (0, _OUTER_LEVELS, 1))
         kind = ir.FunctionType(ir.VoidType(), [ahead.type, I32, I32, I32])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
         builder.call(function, [ahead, read, keep, data])
 
-    def halves(self, dwords: int) -> Any:
-        """The float16 of every row behind that many dwords, widened."""
-        place = self.builder.gep(self.weights, [_index(4 * self.lanes * dwords)])
-        return self.widened(load(self.builder, place, ir.VectorType(I16, self.lanes), 4))
+    def halves(self) -> Any:
+        """The float16 of every row, widened."""
+        return self.widened(load(self.builder, self.scales, ir.VectorType(I16, self.lanes), 4))
 
     def widened(self, bits: Any) -> Any:
         """float16 bits to float32; exact, subnormals and infinities included."""
@@ -293,7 +294,7 @@ def _q5_k(tile: _Tile) -> None:
 def _q6_k(tile: _Tile) -> None:
     """Quarter k of half h, 16 weights from 16 * part on: sub-block 8h + 2k + part."""
     builder, lanes = tile.builder, tile.lanes
-    d = tile.halves(52)
+    d = tile.halves()
     dwords = [tile.dwords(number) for number in range(4)]
     scale = tile.table(
         [
@@ -348,7 +349,7 @@ def _q8_0(tile: _Tile) -> None:
     if unsigned:
         flip = ir.Constant(quants[0].type, [-0x7F7F7F80] * tile.lanes)  # 0x80808080: q + 128
         quants = [tile.builder.xor(vector, flip) for vector in quants]
-    _small_block(tile, quants, tile.halves(8), offset=unsigned, signed=not unsigned)
+    _small_block(tile, quants, tile.halves(), offset=unsigned, signed=not unsigned)
 
 
 def _q5_0(tile: _Tile) -> None:
@@ -357,16 +358,16 @@ def _q5_0(tile: _Tile) -> None:
     quants = [
         builder.or_(tile.masked(packed[g % 4], 4 * (g // 4), 15), tile.masked(fifths, g - 4, 16)) for g in range(8)
     ]
-    _small_block(tile, quants, tile.halves(5), offset=True)
+    _small_block(tile, quants, tile.halves(), offset=True)
 
 
-# per type: code of a block, weights per block, bytes per block of one row
+# per type: code of a block, weights per block, dwords per block of one row
 _BLOCKS: dict[int, tuple[Callable[[_Tile], None], int, int]] = {
-    Q4_K: (_q4_k, 256, 144),
-    Q5_K: (_q5_k, 256, 176),
-    Q6_K: (_q6_k, 256, 210),
-    Q8_0: (_q8_0, 32, 34),
-    Q5_0: (_q5_0, 32, 22),
+    Q4_K: (_q4_k, 256, 36),
+    Q5_K: (_q5_k, 256, 44),
+    Q6_K: (_q6_k, 256, 52),
+    Q8_0: (_q8_0, 32, 8),
+    Q5_0: (_q5_0, 32, 5),
 }
 
 
@@ -378,7 +379,7 @@ def _steps(builder: Any, starts: list[Any], bytes_: Any, block: Any) -> Iterator
 
 def _generator(kind: int, planes: int, tokens: int, isa: int, lanes: int) -> Callable[..., Any]:
     """Code of `dot_tile` for static numbers."""
-    emit, block_size, type_size = _BLOCKS[kind]
+    emit, block_size, dwords = _BLOCKS[kind]
     minimums = kind in (Q4_K, Q5_K)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -390,6 +391,8 @@ def _generator(kind: int, planes: int, tokens: int, isa: int, lanes: int) -> Cal
         for ahead in range(tokens):
             number = builder.add(token, _index(ahead))
             numbers.append(builder.select(builder.icmp_signed("<", number, last), number, last))
+        packed_base = builder.inttoptr(packed, byte)
+        halves_base = builder.gep(packed_base, [builder.mul(blocks, _index(4 * lanes * dwords))])
         value_base, sum_base = builder.inttoptr(values, byte), builder.inttoptr(sums, byte)
         scale_base = builder.inttoptr(scales, FLOAT.as_pointer())
         value_starts = [
@@ -416,7 +419,8 @@ def _generator(kind: int, planes: int, tokens: int, isa: int, lanes: int) -> Cal
                 isa=isa,
                 planes=planes,
                 lanes=lanes,
-                weights=next(_steps(builder, [builder.inttoptr(packed, byte)], lanes * type_size, block)),
+                weights=next(_steps(builder, [packed_base], 4 * lanes * dwords, block)),
+                scales=next(_steps(builder, [halves_base], 2 * lanes, block)),
                 values=[list(_steps(builder, starts, block_size, block)) for starts in value_starts],
                 sums=list(_steps(builder, sum_starts, sum_bytes, block)),
                 sums_stride=sums_stride,

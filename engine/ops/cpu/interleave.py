@@ -1,11 +1,10 @@
 """Weights interleaved by 8 rows (16 with AVX-512): what the integer kernels read.
 
-Rows form groups of 8 or 16, as many as a vector has 32-bit lanes. A group holds, block by block along the columns,
-the blocks of its rows, dword by dword:
+Rows form groups of 8 or 16, as many as a vector has 32-bit lanes. A group starts at a cache line and holds, block by
+block along the columns, the blocks of its rows, dword by dword; then, block by block, what is not a whole dword:
 
-    dwords 0 of rows 0..7, dwords 1 of rows 0..7, ...    one vector each: lane r is row r
-    halves of rows 0..7                                  half a vector: the float16 scales of types whose block is not
-                                                         a whole number of dwords
+    dwords 0 of rows 0..7, dwords 1 of rows 0..7, ...    one vector each: lane r is row r; vectors are aligned
+    halves of rows 0..7 for block 0, for block 1, ...    half a vector each: the float16 scales
 
     type   block  dwords                                 halves
     Q4_K     144  36: d and dmin, 3 of scales, 32 qs     -
@@ -89,7 +88,8 @@ def interleave(weight: Weight, lanes: int, threads: int) -> Interleaved:
     block_size, type_size = layout(weight.type)
     blocks = columns // block_size
     groups = -(-rows // lanes)
-    data = _aligned(groups * lanes * blocks * type_size)
+    group_bytes = -(-lanes * blocks * type_size // _LINE) * _LINE
+    data = _aligned(groups * group_bytes)
     raw = weight.data.reshape(-1)
     if raw.flags.writeable:
         raw = raw.view()
@@ -101,7 +101,7 @@ def interleave(weight: Weight, lanes: int, threads: int) -> Interleaved:
 
     def part(first: int) -> None:
         last = min(groups, first + step)
-        _interleave(raw, rows, blocks, type_size, *fields, spread, lanes, data, first, last)
+        _interleave(raw, rows, blocks, type_size, *fields, spread, lanes, data, group_bytes // 4, first, last)
         release(first * lanes * blocks * type_size, min(rows, last * lanes) * blocks * type_size)
 
     starts = range(0, groups, step)
@@ -145,15 +145,14 @@ class _Release:
 @compiled()
 def _interleave(
     raw: Any, rows: int, blocks: int, type_size: int, dword_at: Any, half_at: int, spread: bool,
-    lanes: int, out: Any, first: int, last: int,
+    lanes: int, out: Any, group_dwords: int, first: int, last: int,
 ) -> None:  # fmt: skip
     """Groups first : last of `out` (dwords) from the rows of `raw` (bytes); see the module's drawing."""
     row_bytes, dwords = blocks * type_size, dword_at.size
-    block_dwords = type_size * lanes // 4
     for group in range(first, last):
         here = min(lanes, rows - group * lanes)
         for block in range(blocks):
-            to = (group * blocks + block) * block_dwords
+            to = group * group_dwords + block * dwords * lanes
             at = group * lanes * row_bytes + block * type_size
             for row in range(lanes):
                 source = at + row * row_bytes
@@ -166,7 +165,7 @@ def _interleave(
                     for dword in range(dwords):
                         out[to + lanes * dword + row] = np.uint32(0)
             if half_at >= 0:
-                to += lanes * dwords
+                to = group * group_dwords + (blocks * dwords + block // 2) * lanes + (block % 2) * (lanes // 2)
                 for pair in range(lanes // 2):
                     both = np.uint32(0)
                     if 2 * pair < here:
