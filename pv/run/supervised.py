@@ -153,6 +153,9 @@ class Supervised:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         if self._forced_failure:
+            # The test body would have said where it ran; without that its failure on an accelerator is WRONG_TARGET.
+            # Nothing of such a run becomes evidence of the claim.
+            self._send("ran_on", id=item.nodeid, device={"target": self._target, "forced": True})
             _replace_by_failure(item)
         yield from self._observe("call")
 

@@ -239,6 +239,13 @@ def test_forced_failure_fails_every_test_without_running_it(root: Path) -> None:
     assert not (root / "sessions").exists()
 
 
+@pytest.mark.parametrize("target", ["cuda", "cuda-interpreted", "cuda-compiled"])
+def test_forced_failure_is_a_failure_on_an_accelerator_too(root: Path, target: str) -> None:
+    """The body that would say where it ran does not run; the wiring is what is proved, not the place."""
+    [outcome] = run_jobs(root, Settings(), [job("test_counts_sessions", target=target)], forced_failure=True)
+    assert outcome.result is Result.FAIL, outcome.reason
+
+
 def test_fault_is_entered_before_test_modules_are_imported(root: Path) -> None:
     (root / "subject.py").write_text("VALUE = 1\n")
     (root / "faults.py").write_text(
