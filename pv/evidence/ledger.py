@@ -20,7 +20,7 @@ import codecs
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -60,7 +60,11 @@ class Ledger:
         self.path = folder / "ledger" / f"{host}.jsonl"
 
     def append(self, event: str, *, run: str, time: str, **fields: Any) -> None:
-        """Add one line; the caller holds the store's lock.
+        """Add one line; see `extend`."""
+        self.extend([(event, fields)], run=run, time=time)
+
+    def extend(self, entries: Iterable[tuple[str, Mapping[str, Any]]], *, run: str, time: str) -> None:
+        """Add (event, fields) lines of one run in one write; the caller holds the store's lock.
 
         Raises:
             EvidenceError: the last line is damaged, or the file cannot be written.
@@ -75,11 +79,15 @@ class Ledger:
                     f"ledger/{self.path.name}: its last line is damaged: {err}; see pv evidence verify"
                 ) from err
             prev = hashlib.sha256(last).hexdigest()
-        line = {"event": event, "index": index, "prev": prev, "run": run, "time": time, **fields}
+        cut: dict[str, Any] = {"cut_bytes": len(torn)} if torn else {}
+        lines: list[bytes] = []
+        for number, (event, fields) in enumerate(entries, index):
+            line = {"event": event, "index": number, "prev": prev, "run": run, "time": time, **fields, **cut}
+            lines.append(canonical({**line, "digest": _digest(line)}))
+            prev, cut = hashlib.sha256(lines[-1]).hexdigest(), {}
         if torn:
-            line["cut_bytes"] = len(torn)
             cut_tail(self.path, len(torn))
-        append_line(self.path, canonical({**line, "digest": _digest(line)}))
+        append_line(self.path, b"".join(lines))
 
     def lines(self) -> Iterator[Line]:
         """Every line with its first problem; each is checked against the one before it.

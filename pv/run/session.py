@@ -35,6 +35,14 @@ class Session:
         self.fault_states: list[str] = []
         self.fault_message = ""
         self.versions: Mapping[str, str] = {}
+        self._places: dict[Job, int] = {}
+        self._jobs_of: dict[str, list[int]] = {}
+        for index, job in enumerate(jobs):
+            self._places.setdefault(job, index)
+            for nodeid in dict.fromkeys(job.nodeids):
+                self._jobs_of.setdefault(nodeid, []).append(index)
+        self._unfinished: set[str] = set()
+        """Planned tests that have not ended."""
         self._nonce = nonce
         self._on_progress = on_progress
         self._announced: set[tuple[str, int]] = set()
@@ -108,6 +116,8 @@ class Session:
     def _on_plan(self, record: dict[str, Any]) -> None:
         for nodeid in record["ids"]:
             self._node(nodeid).collected += 1
+            if nodeid in self.nodes:
+                self._unfinished.add(nodeid)
         self._planned = True
         self._wait(max(IMPORT_LIMIT_S, self._longest_s) if record["ids"] else EXIT_GRACE_S)
 
@@ -115,7 +125,7 @@ class Session:
         node = self._node(record["id"])
         node.begun += 1
         self._running, self._running_since = node.nodeid, self._now
-        concerned = self._concerned(node.nodeid)
+        concerned = self._jobs_of.get(node.nodeid, [])
         left = [self.jobs[index].timeout_s - self._used_s[index] for index in concerned]
         self._wait(max(0.0, min(left, default=self._longest_s)))
         self._announce("started", concerned)
@@ -123,12 +133,12 @@ class Session:
     def _on_end(self, record: dict[str, Any]) -> None:
         node = self._node(record["id"])
         node.ended += 1
-        concerned = self._concerned(node.nodeid)
+        concerned = self._jobs_of.get(node.nodeid, [])
         for index in concerned:
             self._used_s[index] += self._now - self._running_since
         self._running = ""
-        all_done = all(item.ended for item in self.nodes.values() if item.collected)
-        self._wait(EXIT_GRACE_S if all_done else self._longest_s)
+        self._unfinished.discard(node.nodeid)
+        self._wait(self._longest_s if self._unfinished else EXIT_GRACE_S)
         done = [index for index in concerned if all(self.nodes[nodeid].ended for nodeid in self.jobs[index].nodeids)]
         self._announce("ran", done)
 
@@ -171,9 +181,6 @@ class Session:
             self._unplanned.append(str(nodeid))
             node = NodeFacts(str(nodeid))
         return node
-
-    def _concerned(self, nodeid: str) -> list[int]:
-        return [index for index, job in enumerate(self.jobs) if nodeid in job.nodeids]
 
     def _announce(self, what: str, indexes: Sequence[int]) -> None:
         for index in indexes:
@@ -245,7 +252,7 @@ class Session:
     def used_s(self, job: Job) -> float:
         """Time inside the job's tests, the unfinished one included."""
         running_s = time.monotonic() - self._running_since if self._running in job.nodeids else 0.0
-        return self._used_s[self.jobs.index(job)] + running_s
+        return self._used_s[self._places[job]] + running_s
 
     def went_wrong(self, job: Job) -> bool:
         """Whether a finished test of the job, or its file, is already more than undecided."""

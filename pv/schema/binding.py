@@ -52,3 +52,11 @@ class Collection:
     def bound_to(self, test: str) -> tuple[CollectedTest, ...]:
         """The tests a contract's `test:` names: the exact id, or every parameter set of it."""
         return tuple(item for item in self.tests if test in (item.nodeid, item.base))
+
+    def by_name(self) -> dict[str, list[CollectedTest]]:
+        """What `bound_to` answers, for every name that it has an answer to."""
+        found: dict[str, list[CollectedTest]] = {}
+        for test in self.tests:
+            for name in dict.fromkeys((test.nodeid, test.base)):
+                found.setdefault(name, []).append(test)
+        return found

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pv.atomic import remove_leftovers, write_atomically
+from pv.atomic import in_parallel, remove_leftovers, write_atomically
 from pv.bind.collect import collect
 from pv.challenge import challenge_jobs
 from pv.discharge.block import as_discharge, with_block
@@ -27,8 +27,8 @@ from pv.evidence.store import Store
 from pv.load import Loaded, load_text
 from pv.report.discharge import Row, Summary
 from pv.run.child import RunEvent, run_jobs
-from pv.schema.binding import Collection
-from pv.schema.contract import Contract, Falsifier
+from pv.schema.binding import CollectedTest, Collection
+from pv.schema.contract import Contract, Discharge, Falsifier
 from pv.schema.run import ChallengeRun, Job, Outcome
 from pv.schema.settings import Settings
 from pv.schema.standing import ContractStanding, FalsifierStanding
@@ -96,8 +96,9 @@ def plan(root: Path, settings: Settings, selected: Sequence[Selected], targets: 
     """Bind every selected falsifier to the tests that pytest collects, for each target it can use."""
     files = list(dict.fromkeys(falsifier.test.split("::", 1)[0] for _, _, falsifier in selected))
     collection = collect(root, settings, files)
+    named = collection.by_name()
     return [
-        _bind(loaded, contract, falsifier, target, collection)
+        _bind(loaded, contract, falsifier, target, collection, named.get(falsifier.test, ()))
         for loaded, contract, falsifier in selected
         for target in targets
         if any(serves(target, required) or is_weaker_run(target, required) for required in falsifier.targets)
@@ -153,34 +154,34 @@ def discharge(
     challenges = {key: tuple(map(redactor.challenge, runs)) for key, runs in challenged.items()}
     after = _fingerprints(root, settings, runnable)
 
-    digests: dict[tuple[str, str], str] = {}
+    for key, outcome in outcomes.items():
+        outcomes[key] = _unless_changed(outcome, before[key], after[key])
+    keys = [(item.falsifier.id, item.job.target) for item in runnable]
+    statements = [
+        statement(
+            run=run,
+            started=started,
+            contract=item.contract,
+            outcome=outcomes[key],
+            challenges=challenges.get(key, ()),
+            fingerprint=before[key],
+        )
+        for key, item in zip(keys, runnable, strict=True)
+    ]
     with store.lock():
-        for item in runnable:
-            key = (item.falsifier.id, item.job.target)
-            outcome = _unless_changed(outcomes[key], before[key], after[key])
-            outcomes[key] = outcome
-            for attachment in outcome.attachments:
-                store.attach(attachment.sha256, attachment.data)
-            digests[key] = store.add(
-                statement(
-                    run=run,
-                    started=started,
-                    contract=item.contract,
-                    outcome=outcome,
-                    challenges=challenges.get(key, ()),
-                    fingerprint=before[key],
-                )
-            )
-            ledger.append(
+        in_parallel(
+            lambda attachment: store.attach(attachment.sha256, attachment.data),
+            [attachment for key in keys for attachment in outcomes[key].attachments],
+        )
+        digests = dict(zip(keys, in_parallel(store.add, statements), strict=True))
+        results = [
+            (
                 "result",
-                run=run,
-                time=now(),
-                falsifier=item.falsifier.id,
-                target=item.job.target,
-                result=outcome.result.value,
-                evidence=digests[key],
+                {"falsifier": key[0], "target": key[1], "result": outcomes[key].result.value, "evidence": digests[key]},
             )
-        ledger.append("end", run=run, time=now(), results=len(runnable))
+            for key in keys
+        ]
+        ledger.extend([*results, ("end", {"results": len(runnable)})], run=run, time=now())
 
     concerned = contracts_of(selected)
     # Under the lock, so that of two runs that end together the later one sees the evidence of both.
@@ -260,8 +261,14 @@ def summary(report: DischargeReport, targets: Sequence[str]) -> Summary:
     )
 
 
-def _bind(loaded: Loaded, contract: Contract, falsifier: Falsifier, target: str, collection: Collection) -> Planned:
-    tests = collection.bound_to(falsifier.test)
+def _bind(
+    loaded: Loaded,
+    contract: Contract,
+    falsifier: Falsifier,
+    target: str,
+    collection: Collection,
+    tests: Sequence[CollectedTest],
+) -> Planned:
     unmarked = [test.nodeid for test in tests if falsifier.id not in test.falsifies]
     unbound = ""
     if not tests:
@@ -384,31 +391,37 @@ def _write_blocks(
 ) -> list[str]:
     """Put the recomputed block into each file, and prove by reading it back that nothing else changed."""
     by_id = {item.contract: item for item in judged}
-    written: list[str] = []
     for folder in {(root / loaded.path).parent for loaded, _ in contracts}:
         remove_leftovers(folder)
-    for loaded, contract in contracts:
-        path = root / loaded.path
-        try:
-            text = path.read_bytes()
-        except OSError as err:
-            raise EvidenceError(f"{loaded.path}: cannot be read: {err.strerror or err}") from err
-        current = load_text(text, loaded.path).contract
-        if current is None or _claims(current) != _claims(contract):
-            raise PvError(f"{loaded.path}: changed while its falsifiers ran; its discharge block was not written")
-        wanted = as_discharge(by_id[contract.id])
-        if current.discharge == wanted:
-            continue
-        new = with_block(text, wanted)
-        reread = load_text(new, loaded.path).contract
-        if reread is None or reread.discharge != wanted or _claims(reread) != _claims(contract):
-            raise PvError(
-                f"{loaded.path}: its discharge block cannot be replaced without touching the rest of the file; "
-                "move `discharge:` to the end of the file, as an ordinary top-level key"
-            )
-        write_atomically(path, new)
-        written.append(loaded.path)
-    return written
+
+    def write(item: tuple[Loaded, Contract]) -> bool:
+        loaded, contract = item
+        return _write_block(root / loaded.path, loaded.path, contract, as_discharge(by_id[contract.id]))
+
+    changed = in_parallel(write, contracts)
+    return [loaded.path for (loaded, _), is_changed in zip(contracts, changed, strict=True) if is_changed]
+
+
+def _write_block(path: Path, shown: str, contract: Contract, wanted: Discharge) -> bool:
+    """Whether the file had another block."""
+    try:
+        text = path.read_bytes()
+    except OSError as err:
+        raise EvidenceError(f"{shown}: cannot be read: {err.strerror or err}") from err
+    current = load_text(text, shown).contract
+    if current is None or _claims(current) != _claims(contract):
+        raise PvError(f"{shown}: changed while its falsifiers ran; its discharge block was not written")
+    if current.discharge == wanted:
+        return False
+    new = with_block(text, wanted)
+    reread = load_text(new, shown).contract
+    if reread is None or reread.discharge != wanted or _claims(reread) != _claims(contract):
+        raise PvError(
+            f"{shown}: its discharge block cannot be replaced without touching the rest of the file; "
+            "move `discharge:` to the end of the file, as an ordinary top-level key"
+        )
+    write_atomically(path, new)
+    return True
 
 
 def _claims(contract: Contract) -> Contract:

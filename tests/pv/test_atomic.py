@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pv.atomic import append_line, locked, write_atomically
+from pv.atomic import append_line, in_parallel, locked, write_atomically
 from pv.errors import EvidenceError
 
 
@@ -78,3 +78,20 @@ def test_the_lock_admits_one_at_a_time(tmp_path):
     for thread in threads:
         thread.join()
     assert (inside, most) == (0, 1)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 100])
+def test_answers_come_in_the_order_of_the_items(tmp_path, count):
+    def write(number: int) -> int:
+        write_atomically(tmp_path / str(number), b"x")
+        return -number
+
+    assert in_parallel(write, range(count)) == [-number for number in range(count)]
+    assert len(list(tmp_path.iterdir())) == count
+
+
+@pytest.mark.parametrize("count", [3, 100])
+def test_one_write_that_fails_is_said(tmp_path, count):
+    (tmp_path / "2").mkdir()
+    with pytest.raises(EvidenceError, match=r"2: cannot be written"):
+        in_parallel(lambda number: write_atomically(tmp_path / str(number), b"x"), range(count))

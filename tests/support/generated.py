@@ -83,7 +83,7 @@ _FALSIFIER = """\
     prediction: no element of part {k} of operation {n} differs by more than the limit over 64 random rows
     test: checks/part_{folder:03d}/test_{file:03d}.py::test_part_{k}_of_{n:05d}
     targets: [cpu]
-{challenges}    if_fails: compare the partial sums of operation {n}; the first block that differs names the accumulator of part {k}
+{challenges}    if_fails: compare the partial sums of operation {n}; the first that differs names part {k}
     timeout_s: 60
 """
 

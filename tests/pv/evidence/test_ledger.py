@@ -36,6 +36,21 @@ def test_lines_are_chained_from_genesis(ledger):
     assert ledger.verify() == []
 
 
+def test_several_lines_at_once_are_the_lines_one_by_one(tmp_path):
+    entries = [("intent", {"planned": [["F", "cpu"]]}), ("end", {"results": 1})]
+    together, apart = Ledger(tmp_path / "a", "host-1"), Ledger(tmp_path / "b", "host-1")
+    together.path.parent.mkdir(parents=True)
+    together.path.write_bytes(b'{"event"')
+    apart.path.parent.mkdir(parents=True)
+    apart.path.write_bytes(b'{"event"')
+    together.extend(entries, run="r", time="t")
+    for event, fields in entries:
+        apart.append(event, run="r", time="t", **fields)
+    assert together.path.read_bytes() == apart.path.read_bytes()
+    assert [json.loads(line).get("cut_bytes") for line in lines_of(together)] == [8, None]
+    assert together.verify() == []
+
+
 def test_a_line_carries_the_digest_of_the_rest_of_it(ledger):
     entry = json.loads(lines_of(ledger)[1])
     said = entry.pop("digest")
