@@ -25,7 +25,6 @@ EXIT_GRACE_S = 4.0
 """From the last test, or from the end record, to the end of the process."""
 
 
-
 class Session:
     """Watcher of one child that runs `jobs`."""
 
