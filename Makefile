@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help discharge test check lint self bench teacher clean
+.PHONY: help discharge test check lint self bench peer mutation cuda teacher clean
 
 help:  ## say what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -40,6 +40,19 @@ bench: $(VENV)/.dev  ## print the figures: quantiser error, tokens per second, s
 	$(BIN)/python tests/bench/discharge_overhead.py
 	$(BIN)/python tests/bench/status.py
 
+peer: $(VENV)/.dev build/llama-venv/.ready  ## the same figures beside llama.cpp, on synthetic models (builds it, 20 minutes)
+	for size in 0.5b 1.5b 7b; do \
+	  $(BIN)/python -m engine.bench --synthetic qwen2.5-$$size --backend cpu-q8 --backend cpu-q16 --threads 2 \
+	    --prompt-tokens 128 --prompt-tokens 512 --new-tokens 32 --peer build/llama-venv/bin/python || exit 1; \
+	done
+
+mutation: $(VENV)/.dev  ## mutation score of the modules that decide results, standings and gates (10 minutes)
+	$(PIP) --editable '.[mutation]'
+	$(BIN)/python tests/mutation/run.py
+
+cuda: $(VENV)/.dev  ## on a machine with a GPU: discharge the CUDA contracts and measure, in one call
+	$(BIN)/python tests/bench/cuda/run.py
+
 teacher: $(VENV)/.dev  ## train, export and evaluate the bundled model again (about an hour on two cores)
 	$(BIN)/python -m engine.teacher.train
 	$(BIN)/python -m engine.teacher.export
@@ -47,6 +60,12 @@ teacher: $(VENV)/.dev  ## train, export and evaluate the bundled model again (ab
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+build/llama-venv/.ready:
+	$(PYTHON) -m venv build/llama-venv
+	CMAKE_ARGS="-DGGML_NATIVE=ON -DLLAMA_BUILD_TOOLS=OFF -DLLAVA_BUILD=OFF" \
+	  build/llama-venv/bin/pip install --no-binary llama-cpp-python llama-cpp-python==0.3.36
+	touch $@
 
 $(BIN)/python:
 	@echo "making $(VENV) with $(PYTHON)"
