@@ -117,11 +117,13 @@ def _closing(rows: Sequence[Row], summary: Summary) -> list[str]:
     totals = _totals(rows, summary)
     results = ", ".join(f"{count} {name}" for name, count in totals["results"].items())
     standings = ", ".join(f"{count} {name}" for name, count in totals["standings"].items())
+    elsewhere = totals["not_on_these_targets"]
     lines = [f"wrote {path}" for path in summary.written]
     lines.append(
         f"{totals['contracts']} contracts, {totals['falsifiers']} falsifiers"
-        f" on {', '.join(summary.targets)}: {results or 'nothing ran'};"
-        f" {totals['challenges_caught']} of {totals['challenges']} challenges caught."
+        f" on {', '.join(summary.targets)}: {results or 'nothing ran'}"
+        + (f", {elsewhere} need other targets" if elsewhere else "")
+        + f"; {totals['challenges_caught']} of {totals['challenges']} challenges caught."
     )
     lines.append(f"Contracts: {standings}. {summary.duration_s:.1f} s, run {summary.run}.")
     return lines

@@ -230,3 +230,11 @@ def test_ctrl_c_leaves_an_intent_and_nothing_half_written(tmp_path):
     assert not (root / "evidence/records").exists()
     assert (root / "contracts/doubling-v1.yaml").read_text() == CONTRACT
     assert not list(root.rglob("*.tmp"))
+
+
+def test_a_falsifier_that_needs_another_target_is_counted_and_not_green(tmp_path):
+    root = write_project(tmp_path, contract=CONTRACT + CONTRACT[CONTRACT.index("  - id: FALSIFY-DOUBLE-001") :].replace(
+        "FALSIFY-DOUBLE-001", "FALSIFY-DOUBLE-002").replace("[cpu]", "[cuda]"))  # fmt: skip
+    said = pv("discharge", cwd=root)
+    assert "1 contracts, 2 falsifiers on cpu: 1 PASS, 1 need other targets; 1 of 1 challenges caught.\n" in said.out
+    assert "Contracts: 1 OPEN." in said.out
