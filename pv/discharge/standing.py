@@ -26,7 +26,7 @@ An obligation is as good as its weakest falsifier, a contract as its weakest obl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -100,10 +100,10 @@ def falsifier_standing(falsifier: Falsifier, proofs: Sequence[Proof]) -> Falsifi
             missing.extend(_gaps(falsifier, newest, attempts))
             continue
         missing.append(f"{required}: {flaky}" if flaky else _why_missing(required, newest, ordered))
-        substitute = _newest(fresh, required, is_weaker)
-        beside = [proof for proof in fresh if substitute is not None and proof.target == substitute.target]
-        if substitute is not None and substitute.result is Result.PASS and not _flakiness(beside):
-            have[substitute.target] = substitute.evidence
+        for weaker in dict.fromkeys(proof.target for proof in fresh if is_weaker(proof.target, required)):
+            there = [proof for proof in fresh if proof.target == weaker]
+            if there[-1].result is Result.PASS and not _flakiness(there):
+                have[weaker] = there[-1].evidence
 
     evidence = tuple(dict.fromkeys(have.values()))
     if not missing:
@@ -147,10 +147,6 @@ def _obligation(
     if until is not None and standing in (Standing.OPEN, Standing.STALE, Standing.PARTIAL):
         standing = Standing.WAIVED
     return ObligationStanding(obligation.id, standing, refuting, until)
-
-
-def _newest(proofs: Sequence[Proof], required: str, matches: Callable[[str, str], bool]) -> Proof | None:
-    return next((proof for proof in reversed(proofs) if matches(proof.target, required)), None)
 
 
 def _flakiness(attempts: Sequence[Proof]) -> str:

@@ -257,3 +257,11 @@ def test_a_waiver_never_hides_a_refutation():
     assert judged.obligations[0].standing is Standing.FALSIFIED
     assert judged.obligations[0].waived_until == date(2027, 1, 1)
     assert judged.standing is Standing.FALSIFIED
+
+
+@pytest.mark.parametrize("evidence", ["sha256:0", "sha256:f"], ids=["ordered before", "ordered after"])
+def test_each_weaker_target_speaks_for_itself(evidence):
+    """Both ran in one run, so nothing but the digest orders them."""
+    skipped = proof(Result.SKIPPED, target="cuda-compiled", evidence=evidence)
+    judged = falsifier_standing(falsifier(("cuda",)), [skipped, proof(target="cuda-interpreted", evidence="sha256:7")])
+    assert (judged.standing, judged.have) == (Standing.PARTIAL, ("cuda-interpreted",))
