@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from pv.errors import ConfigError
 from pv.schema.settings import Settings
+from pv.suggest import closest
 
 
 def load_settings(start: Path) -> tuple[Path, Settings]:
@@ -52,8 +52,8 @@ def _settings(table: dict[str, Any]) -> Settings:
     known = [field.alias or name for name, field in Settings.model_fields.items()]
     for key in table:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known keys are {', '.join(known)}"
+            near = closest(key, known)
+            hint = f"did you mean '{near}'?" if near is not None else f"known keys are {', '.join(known)}"
             raise ConfigError(f"pyproject.toml: [tool.pv] has no key '{key}'; {hint}")
     try:
         return Settings.model_validate(table)
