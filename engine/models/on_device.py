@@ -46,10 +46,11 @@ class OnDevice:
         """
         try:
             from engine.ops.cuda import memory, resident, target
+            from engine.ops.cuda.residence import Residence
         except ImportError as err:
             raise BackendError(f"backend 'cuda' cannot start: {err}") from err
         target.device()
-        self._resident = resident
+        self._residence = Residence()
         self._model = load(file, cast("Ops", resident))
         self.ops = self._model.ops
         sizes = cast("Any", self.config)
@@ -88,7 +89,7 @@ class OnDevice:
             **target.facts(),
             "mode": self.mode,
             "launches": launch.counts(),
-            "weight_bytes": self._resident.uploaded_bytes(),
+            "weight_bytes": self._residence.size_bytes,
             "kv_cache_bytes": self.need.kv_cache,
         }
 
@@ -144,7 +145,7 @@ class OnDevice:
         """Give the device memory back; the model refuses every call from now on."""
         self._dead = self._dead or "the model was released"
         self._graphs.clear()
-        self._resident.release()
+        self._residence.release()
 
     def _replay(self, token_id: int, kv_cache: KvCache) -> DecodeGraph:
         from engine.ops.cuda.graph import DecodeGraph
@@ -172,7 +173,8 @@ class OnDevice:
         if self._dead:
             raise BackendError(f"backend 'cuda': {self._dead}; load the model again, or use cpu")
         try:
-            return run()
+            with self._residence.entered():
+                return run()
         except memory.OutOfMemory as err:
             self._dead = f"device memory was used up ({str(err).splitlines()[0]})"
             self.release()

@@ -16,6 +16,7 @@ from engine.ops.cuda import products, resident, target, weights
 from engine.ops.cuda.compiled import Machine, compiled_instead
 from engine.ops.cuda.kv_cache import DeviceKvCache
 from engine.ops.cuda.launch import Launch
+from engine.ops.cuda.residence import Residence
 from engine.ops.cuda.weights import DeviceWeight
 from engine.ops.protocol import Weight
 
@@ -100,9 +101,10 @@ def compile_layers(shapes: Shapes, sm: int, *, tokens: Sequence[int] = (1, 512))
         for kind in sorted(weights.KERNEL_TYPES):
             shape = (shapes.vocab_size, shapes.hidden_size)
             host = Weight("token_embd.weight", kind, shape, np.empty((0, 0), np.uint8))
-            resident.hold(host, weights.empty(host.name, kind, shape))
-            resident.embedding(host, np.zeros(1, np.int64))
-        resident.release()
+            held = Residence()
+            held.hold(host, weights.empty(host.name, kind, shape))
+            with held.entered():
+                resident.embedding(host, np.zeros(1, np.int64))
     return found
 
 

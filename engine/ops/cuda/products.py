@@ -4,22 +4,19 @@
     1 to 8        8-bit activations, `*_matvec`          `*_exact`       `float_matvec`
     more          float16 activations, `*_matmul`        `*_exact`       `float_matmul`
 
-Weights of a type without a kernel are decoded on the host, a slice of rows at a time, and multiplied on the device.
+Weights of a type without a kernel are decoded to float32 on the device, a slice of rows at a time, in every mode.
 """
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
-import numpy as np
 import torch
 import triton
 
-from engine import quant
 from engine.errors import ShapeError
 from engine.gguf.types import GgmlType
-from engine.ops.cuda import activations, configs, target
+from engine.ops.cuda import activations, configs, decode, target
 from engine.ops.cuda.argmax import argmax
 from engine.ops.cuda.float_matmul import float_matmul
 from engine.ops.cuda.float_matvec import float_matvec
@@ -34,8 +31,7 @@ from engine.ops.cuda.q8_0_exact import q8_0_exact
 from engine.ops.cuda.q8_0_matmul import q8_0_matmul
 from engine.ops.cuda.q8_0_matvec import q8_0_matvec
 from engine.ops.cuda.split_sum import split_sum
-from engine.ops.cuda.weights import DeviceWeight
-from engine.ops.protocol import Weight
+from engine.ops.cuda.weights import KERNEL_TYPES, DeviceWeight
 
 MATVEC_TOKENS = 8
 """Up to here each token reads the weights for itself; from 9 on a tile of tokens shares them."""
@@ -45,9 +41,9 @@ OUTPUT_ROWS = 32768
 
 _SPLIT_BLOCK = 1024
 _ARGMAX_BLOCK = 4096
-_DECODED_WEIGHTS_AT_ONCE = 1 << 20
 
-log = logging.getLogger(__name__)
+DECODED_WEIGHTS_AT_ONCE = 1 << 23
+"""Of a type without a kernel: 32 MiB of float32, and few enough slices that a graph can hold a model of them."""
 
 
 def matmul(x: Any, weight: DeviceWeight, *, exact: bool) -> Any:
@@ -57,6 +53,8 @@ def matmul(x: Any, weight: DeviceWeight, *, exact: bool) -> Any:
         ShapeError: the rows of x and of the weight differ in length.
     """
     check(x, weight.name, weight.shape)
+    if weight.type not in KERNEL_TYPES:
+        return _decoded(x, weight)
     if weight.type in (GgmlType.F32, GgmlType.F16, GgmlType.BF16):
         return _float(x, weight)
     if exact:
@@ -91,15 +89,13 @@ def largest(values: Any) -> Any:
     return rows[:, 0]
 
 
-def slow(x: Any, weight: Weight) -> Any:
-    """Any type: slices of rows decoded by `engine.quant`, copied to the device and multiplied there in float32."""
+def _decoded(x: Any, weight: DeviceWeight) -> Any:
     rows, columns = weight.shape
-    check(x, weight.name, weight.shape)
     out = _new(x, x.shape[0], rows)
-    step = max(1, _DECODED_WEIGHTS_AT_ONCE // max(columns, 1))
+    step = max(1, DECODED_WEIGHTS_AT_ONCE // max(columns, 1))
     for start in range(0, rows, step):
-        decoded = np.ascontiguousarray(quant.decode(weight.type, weight.data[start : start + step]), dtype=np.float32)
-        part = DeviceWeight(weight.name, GgmlType.F32, decoded.shape, {"values": target.put(decoded)})
+        values = decode.decode(weight.type, weight.planes["raw"][start : start + step])
+        part = DeviceWeight(weight.name, GgmlType.F32, tuple(values.shape), {"values": values})
         out[:, start : start + step] = _float(x, part)
     return out
 

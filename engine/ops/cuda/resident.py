@@ -1,8 +1,9 @@
 """The operations of `ops.reference` on tensors that stay on the device; a model that runs on the GPU is given these.
 
 Activations are float32 torch tensors; token ids and positions come as numpy arrays, as a model makes them. Weights are
-uploaded at their first use and kept. Norms and SwiGLU leave their result in the 8-bit form as well, for the product
-that follows. The signatures with numpy arrays throughout are those of `engine.ops.cuda` itself.
+uploaded at their first use and kept with the model that runs (`residence`). Norms and SwiGLU leave their result in the
+8-bit form as well, for the product that follows. The signatures with numpy arrays throughout are those of
+`engine.ops.cuda` itself.
 """
 
 from __future__ import annotations
@@ -16,10 +17,9 @@ import numpy as np
 import torch
 import triton
 
-from engine import quant
 from engine.errors import ShapeError
 from engine.gguf.types import GgmlType
-from engine.ops.cuda import activations, configs, inputs, products, target, weights
+from engine.ops.cuda import activations, configs, decode, inputs, products, residence, target
 from engine.ops.cuda.add import add as add_kernel
 from engine.ops.cuda.attention_decode import attention_decode
 from engine.ops.cuda.attention_merge import attention_merge
@@ -39,8 +39,6 @@ _BLOCK = 1024
 _LOG2_E = 1.4426950408889634
 
 log = logging.getLogger(__name__)
-_uploaded: dict[int, tuple[object, Any]] = {}
-"""By id of the host object, which is kept so that its id stays its own."""
 
 
 def threads() -> int:
@@ -49,45 +47,18 @@ def threads() -> int:
 
 
 def upload(weight: Weight) -> DeviceWeight:
-    """The weight on the device, copied at the first call."""
-    kept = _uploaded.get(id(weight))
-    if kept is None:
-        kept = _uploaded[id(weight)] = (weight, weights.upload(weight))
-    found: DeviceWeight = kept[1]
-    return found
-
-
-def hold(weight: Weight, on_device: DeviceWeight) -> None:
-    """Use what lies on the device already for this weight."""
-    _uploaded[id(weight)] = (weight, on_device)
+    """The weight on the device: see `residence`."""
+    return residence.weight(weight)
 
 
 def vector(values: F32) -> Any:
-    """A norm weight or bias on the device, copied at the first call."""
-    if isinstance(values, torch.Tensor):
-        return values
-    kept = _uploaded.get(id(values))
-    if kept is None:
-        kept = _uploaded[id(values)] = (values, target.put(values))
-    return kept[1]
-
-
-def release() -> None:
-    """Forget all weights; their memory is free once no tensor refers to it."""
-    _uploaded.clear()
-
-
-def uploaded_bytes() -> int:
-    """Device memory of weights, norm weights and biases."""
-    return sum(
-        kept.size_bytes if isinstance(kept, DeviceWeight) else kept.numel() * kept.element_size()
-        for _, kept in _uploaded.values()
-    )
+    """A norm weight or bias on the device: see `residence`."""
+    return values if isinstance(values, torch.Tensor) else residence.vector(values)
 
 
 @functools.cache
 def _warn_slow(kind: GgmlType) -> None:
-    log.warning("%s has no kernel; its weights are decoded on the host and multiplied on the device", kind.name)
+    log.warning("%s has no kernel; its weights are decoded to float32 on the device at every use", kind.name)
 
 
 def embedding(weight: Weight, token_ids: I64) -> Any:
@@ -100,10 +71,10 @@ def embedding(weight: Weight, token_ids: I64) -> Any:
     if token_ids.size and not (token_ids.min() >= 0 and token_ids.max() < vocab_size):
         bad = token_ids[(token_ids < 0) | (token_ids >= vocab_size)][0]
         raise ShapeError(f"{weight.name}: token id {bad} is outside 0..{vocab_size - 1}")
+    ids = inputs.token_ids.put(token_ids)
     if weight.type not in KERNEL_TYPES:
         _warn_slow(weight.type)
-        return target.put(np.ascontiguousarray(quant.decode(weight.type, weight.data[token_ids])))
-    ids = inputs.token_ids.put(token_ids)
+        return decode.decode(weight.type, upload(weight).planes["raw"][ids])
     out = torch.empty((ids.shape[0], size), dtype=torch.float32, device=ids.device)
     planes = list(upload(weight).planes.values())
     if weight.type in (GgmlType.Q4_K, GgmlType.Q6_K):
@@ -121,12 +92,12 @@ def embedding(weight: Weight, token_ids: I64) -> Any:
 
 
 def matmul(x: Any, weight: Weight) -> Any:
-    """x (T, K) times the transpose of `weight` (N, K): (T, N).
+    """x (T, K) times the transpose of `weight` (N, K): (T, N), in the precision of the model that runs.
 
     Raises:
         ShapeError: the rows of x and of the weight differ in length.
     """
-    return _product(x, weight, exact=False)
+    return _product(x, weight, exact=residence.is_exact())
 
 
 def exact_matmul(x: Any, weight: Weight) -> Any:
@@ -137,7 +108,6 @@ def exact_matmul(x: Any, weight: Weight) -> Any:
 def _product(x: Any, weight: Weight, *, exact: bool) -> Any:
     if weight.type not in KERNEL_TYPES:
         _warn_slow(weight.type)
-        return products.slow(x.contiguous(), weight)
     return products.matmul(x.contiguous(), upload(weight), exact=exact)
 
 

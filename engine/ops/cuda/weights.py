@@ -6,8 +6,9 @@
                      int32, d (N, blocks) float16
     Q8_0             quants (N, 8 * blocks) int32, d (N, blocks) float16                     split, see q8_0_matvec
     F32 F16 BF16     values (N, K)                                                           none
+    other            raw (N, row_bytes) uint8                                                none
 
-Other types have no kernel: they stay on the host and take the slow path of `products`.
+Other types have no kernel: they are decoded at every use, see `decode`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from engine.gguf.types import GgmlType
+from engine.gguf.types import GgmlType, layout
 from engine.ops.cuda import target
 from engine.ops.protocol import U8, Weight
 
@@ -62,8 +63,11 @@ def plane_shapes(type_: GgmlType, shape: tuple[int, int]) -> dict[str, tuple[tup
             }
         case GgmlType.Q8_0:
             return {"quants": ((rows, columns // 4), torch.int32), "d": ((rows, columns // 32), torch.float16)}
-        case _:
+        case GgmlType.F32 | GgmlType.F16 | GgmlType.BF16:
             return {"values": (shape, _FLOATS[type_])}
+        case _:
+            block_size, type_size = layout(type_)
+            return {"raw": ((rows, columns // block_size * type_size), torch.uint8)}
 
 
 def empty(name: str, type_: GgmlType, shape: tuple[int, int]) -> DeviceWeight:

@@ -93,7 +93,7 @@ def test_the_record_names_the_interpreter_and_the_launches(model: OnDevice) -> N
 
 def test_device_memory_is_what_was_accounted_for(model: OnDevice, path: Path) -> None:
     model.forward([1], model.new_cache())
-    assert resident.uploaded_bytes() <= model.need.weights <= path.stat().st_size
+    assert model.facts()["weight_bytes"] <= model.need.weights <= path.stat().st_size
     cache: Any = model.new_cache()
     assert cache.size_bytes == model.need.kv_cache
 
@@ -121,7 +121,7 @@ def test_memory_used_up_leaves_a_dead_model(model: OnDevice, monkeypatch: pytest
     with pytest.raises(BackendError, match=r"device memory was used up \(CUDA out of memory"):
         model.forward([1], cache)
     monkeypatch.undo()
-    assert resident.uploaded_bytes() == 0
+    assert model.facts()["weight_bytes"] == 0
     with pytest.raises(BackendError, match=r"device memory was used up .*; load the model again"):
         model.forward([1], cache)
 

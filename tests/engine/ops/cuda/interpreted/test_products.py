@@ -196,7 +196,7 @@ def test_types_without_a_kernel_are_decoded_and_named(caplog: pytest.LogCaptureF
     assert relative(cuda.matmul(x, weight), product(x, weight)) <= 1e-6
     np.testing.assert_array_equal(cuda.embedding(weight, np.array([5])), reference.embedding(weight, np.array([5])))
     assert [record.getMessage() for record in caplog.records] == [
-        "Q5_K has no kernel; its weights are decoded on the host and multiplied on the device"
+        "Q5_K has no kernel; its weights are decoded to float32 on the device at every use"
     ]
     assert cuda.slow_types(frozenset({GgmlType.Q5_K, GgmlType.Q4_K})) == (GgmlType.Q5_K,)
 
