@@ -1,6 +1,6 @@
 """Write a file so that a reader, after any crash, sees all of the old one or all of the new one.
 
-Temporary file in the same folder, write, fsync, rename, fsync of the folder.
+Temporary file in the same folder, write, fsync, rename, fsync of the folder; of a new folder, fsync of its parent.
 A failed fsync is final: Linux reports the error once, and a retry would succeed without the data.
 """
 
@@ -32,14 +32,17 @@ def write_atomically(path: Path, data: bytes, *, exclusive: bool = False) -> Non
     Raises:
         EvidenceError: the file cannot be written; what stood there before is intact.
     """
-    if exclusive and path.exists():
-        return
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     renamed = False
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        mode = path.stat().st_mode & 0o777 if path.exists() else None
+        if exclusive and mode is not None:
+            # Whoever renamed it may have died, or met an error, before the folder was on the disk.
+            renamed = True
+            sync_folder(path.parent)
+            return
+        make_folder(path.parent)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode or 0o644)
         try:
             _write_all(descriptor, data)
             os.fsync(descriptor)
@@ -49,7 +52,8 @@ def write_atomically(path: Path, data: bytes, *, exclusive: bool = False) -> Non
         renamed = True
         sync_folder(path.parent)
     except OSError as err:
-        raise EvidenceError(f"{path}: cannot be written: {err.strerror or err}; {_what_stands(renamed)}") from err
+        stands = "the new file may be gone after a power cut" if renamed else "nothing was changed"
+        raise EvidenceError(f"{path}: cannot be written: {err.strerror or err}; {stands}") from err
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -72,8 +76,9 @@ def append_line(path: Path, line: bytes) -> None:
     Raises:
         EvidenceError: the line could not be written whole.
     """
+    stands = "nothing was recorded"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         created = not path.exists()
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -83,15 +88,18 @@ def append_line(path: Path, line: bytes) -> None:
                 os.fsync(descriptor)
             except OSError:
                 # A full disk may have taken half a line; the caller holds the lock, so the tail is ours to take back.
-                with suppress(OSError):
+                try:
                     os.ftruncate(descriptor, end)
+                except OSError:
+                    stands = "some of it may have been recorded"
                 raise
+            stands = "it was recorded, and may be gone after a power cut"
         finally:
             os.close(descriptor)
         if created:
             sync_folder(path.parent)
     except OSError as err:
-        raise EvidenceError(f"{path}: cannot be appended to: {err.strerror or err}; nothing was recorded") from err
+        raise EvidenceError(f"{path}: cannot be appended to: {err.strerror or err}; {stands}") from err
 
 
 def cut_tail(path: Path, size_bytes: int) -> None:
@@ -119,7 +127,7 @@ def locked(path: Path) -> Iterator[None]:
         EvidenceError: the lock file cannot be opened.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as err:
         raise EvidenceError(f"{path}: cannot be locked: {err.strerror or err}; is the folder writable?") from err
@@ -140,16 +148,30 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder and those above it, durable as far as this call makes them.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    try:
+        folder.mkdir()
+    except FileNotFoundError:
+        make_folder(folder.parent)
+        make_folder(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+    else:
+        sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _what_stands(renamed: bool) -> str:
-    return "the new file may be gone after a power cut" if renamed else "nothing was changed"
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
