@@ -3,12 +3,14 @@
     {"event": "intent", ..., "planned": [[falsifier, target], ...]}                     before a run
     {"event": "result", ..., "falsifier", "target", "result", "evidence": "sha256:..."} one for each record
     {"event": "end",    ..., "results": n}                                              after its last result
+    {"event": "block",  ..., "contract": id, "block": "sha256:..."}                     before a discharge block
 
     every line: "index" from 0, "prev" = sha256 of the line before (64 zeros at first), "run", "time",
     "digest" = sha256 of the line without its digest; canonical JSON, so that one content has one spelling
     "cut_bytes": length of half a line that an interrupted append had left, where one was cut off
 
 A run whose intent has no end stays visible: it was aborted, or it is still running.
+A block line is written by a run that has ended, before the contract file is; see blocks.py.
 `prev` shows what was removed, reordered or spliced, `digest` what was changed, the last line included.
 A tail that was cut off shows only against a head that somebody kept elsewhere.
 Appending needs the store's lock.
@@ -36,6 +38,7 @@ _FIELDS: Final = {
     "intent": _COMMON | {"planned"},
     "result": _COMMON | {"falsifier", "target", "result", "evidence"},
     "end": _COMMON | {"results"},
+    "block": _COMMON | {"contract", "block"},
 }
 _OPTIONAL: Final = frozenset({"cut_bytes"})
 _FIRST_READ_BYTES: Final = 1 << 16
@@ -69,6 +72,9 @@ class Ledger:
         Raises:
             EvidenceError: the last line is damaged, or the file cannot be written.
         """
+        entries = tuple(entries)
+        if not entries:
+            return
         last, torn = self._tail()
         index, prev = 0, GENESIS
         if last:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pv.errors import EvidenceError
+from pv.evidence.blocks import Blocks
 from pv.evidence.scan import scan
 from pv.schema.store import Aborted, Ignored, Stored
 
@@ -17,6 +18,7 @@ class Evidence:
     records: tuple[Stored, ...]
     ignored: tuple[Ignored, ...]
     aborted: tuple[Aborted, ...]
+    blocks: Blocks
 
     def notes(self) -> tuple[str, ...]:
         """What a reader of a verdict has to know about the store, one line each; empty if nothing is odd."""
@@ -40,7 +42,7 @@ def read_evidence(folder: Path, *, now: datetime | None = None) -> Evidence:
         first, more = found.problems[0], len(found.problems) - 1
         others = f", and {more} more problems" if more else ""
         raise EvidenceError(f"{folder.name}/{first}{others}; see pv evidence verify")
-    return Evidence(tuple(found.records.values()), tuple(found.ignored), tuple(found.aborted))
+    return Evidence(tuple(found.records.values()), tuple(found.ignored), tuple(found.aborted), Blocks(found.blocks))
 
 
 def _general(item: Ignored) -> str:

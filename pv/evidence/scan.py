@@ -18,10 +18,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from pv.errors import EvidenceError
 from pv.evidence.ledger import Ledger, Line
 from pv.evidence.store import OtherVersion, Store
-from pv.schema.store import Aborted, Ignored, Problem, Stored
+from pv.schema.store import Aborted, BlockLine, Ignored, Problem, Stored, WrittenBlock
 from pv.schema.verdict import Result
 
 CLOCK_SLACK: Final = timedelta(minutes=5)
@@ -40,6 +42,8 @@ class Scan:
     ignored: list[Ignored] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     aborted: list[Aborted] = field(default_factory=list)
+    blocks: list[WrittenBlock] = field(default_factory=list)
+    """Discharge blocks that runs wrote, in the order of hosts and lines."""
     torn: list[str] = field(default_factory=list)
     """Ledgers that end in half a line, left by an interrupted append; the next run cuts it off."""
 
@@ -125,7 +129,7 @@ def _untimely(stored: Stored, latest: datetime) -> str:
 
 
 class _Runs:
-    """The story that one ledger tells: intent, results, end."""
+    """The story that one ledger tells: intent, results, end, blocks."""
 
     def __init__(self, host: str, found: Scan, others: set[str], named: set[str]) -> None:
         self._host = host
@@ -134,6 +138,7 @@ class _Runs:
         self._named = named
         self._open: dict[str, tuple[Line, set[tuple[str, str]]]] = {}
         """Run -> its intent, and what it planned and has not said yet."""
+        self._ended: set[str] = set()
 
     def read(self, lines: list[Line]) -> Iterator[Problem]:
         for line in lines:
@@ -171,8 +176,17 @@ class _Runs:
                 else:
                     self._open[run][1].remove(key)
                 yield from self._result(entry)
+            case "block":
+                if run in self._open or run not in self._ended:
+                    yield f"run {run} has not ended before this block"
+                try:
+                    said = BlockLine(contract=entry["contract"], block=entry["block"])
+                    self._found.blocks.append(WrittenBlock(said.contract, said.block, run, self._host, entry["time"]))
+                except ValidationError:
+                    yield "does not name a contract and the digest of its block"
             case _:
                 intent, left = self._open.pop(run, (None, set()))
+                self._ended.add(run)
                 if intent is None:
                     yield f"run {run} has no intent before this end"
                 elif left or entry["results"] != len(intent.entry["planned"]):

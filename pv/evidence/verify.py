@@ -35,6 +35,7 @@ def verify(folder: Path, *, anchors: Mapping[str, str] | None = None, now: datet
     found = Verification(
         records=seen.files,
         lines=sum(len(lines) for lines in seen.ledgers.values()),
+        blocks=len(seen.blocks),
         problems=list(seen.problems),
         ignored=seen.ignored,
         aborted=seen.aborted,

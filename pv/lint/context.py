@@ -13,11 +13,11 @@ from typing import Any
 from pv.catalog import Catalog, Questions
 from pv.lint.known import Baseline, Leftover
 from pv.lint.modules import Modules
-from pv.lint.recorded import Recorded
 from pv.load import Loaded, Parsed
 from pv.schema.binding import CollectedTest, Collection
 from pv.schema.contract import Contract, Discharge, Falsifier
 from pv.schema.settings import Settings
+from pv.schema.store import BlockOrigin
 
 _VERSION_SUFFIX = re.compile(r"-v\d+$")
 
@@ -40,8 +40,8 @@ class LintContext:
     """Contracts as they were at `since`, by id, with their paths; None for one that had errors. None: not looked at."""
     since: str = ""
     """The git ref of `previous`."""
-    records: Mapping[str, Recorded] | None = None
-    """Evidence records that count, by digest; None where evidence was not looked at."""
+    blocks: Mapping[str, BlockOrigin] = field(default_factory=dict)
+    """Where the discharge block of a contract comes from, by contract id, as far as the ledger was asked."""
     unregistered: Mapping[str, str] | None = None
     """Falsifiers whose evidence is not shown to be younger than its claim, with the reason; None: not looked at."""
     history_problem: str = ""

@@ -19,8 +19,8 @@ class StoredStanding:
     loaded: Loaded
     path: KeyPath
     """Of the mapping that holds `standing`."""
+    contract: str
     name: str
-    subject: str
     stored: Standing
     supported: Standing | None
     """What the evidence supports today; None for a falsifier that the contract does not have."""
@@ -65,7 +65,7 @@ def stored_standings(context: LintContext) -> Iterator[StoredStanding]:
             yield StoredStanding(
                 loaded,
                 ("discharge", "falsifiers", name),
-                name,
+                contract.id,
                 name,
                 falsifier.standing,
                 answer.standing if answer else None,

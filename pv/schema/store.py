@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
+from pv.schema.base import Digest, Model, SlugId
 from pv.schema.evidence import Statement
 
 
@@ -48,6 +50,39 @@ class Aborted:
     """Falsifier and target."""
 
 
+class BlockLine(Model):
+    """What a ledger line says of a discharge block."""
+
+    contract: SlugId
+    block: Digest
+    """Of the block's content, whatever its spelling."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenBlock:
+    """A discharge block that a run wrote into a contract file, or died before it could."""
+
+    contract: str
+    digest: str
+    """`sha256:...` of its content."""
+    run: str
+    host: str
+    time: str
+
+
+class BlockOrigin(StrEnum):
+    """Where the discharge block in a contract file comes from, by what the ledgers say."""
+
+    LAST = "last"
+    """The last one that some host wrote."""
+    EARLIER = "earlier"
+    """A run wrote it, and a later one wrote another."""
+    UNKNOWN = "unknown"
+    """Runs wrote blocks of this contract, and never this one."""
+    UNRECORDED = "unrecorded"
+    """No ledger has a line about any block of this contract."""
+
+
 @dataclass(slots=True)
 class Verification:
     """A whole store, checked offline."""
@@ -56,6 +91,8 @@ class Verification:
     """Files in `records/`."""
     attachments: int = 0
     lines: int = 0
+    blocks: int = 0
+    """Lines about discharge blocks."""
     problems: list[Problem] = field(default_factory=list)
     conflicts: list[Problem] = field(default_factory=list)
     """PASS and FAIL for the same falsifier, target and inputs: nothing is damaged, and one of them misleads."""

@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Collection as Names
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pv import __version__
 from pv.catalog import Catalog, discover, load_questions
@@ -22,7 +21,6 @@ from pv.lint.context import LintContext
 from pv.lint.engine import Outcome, run
 from pv.lint.known import Baseline
 from pv.lint.nodeid import file_of, is_node_id, unsafe_path
-from pv.lint.recorded import Recorded
 from pv.lint.registry import RULES, may_be_known, rule_named
 from pv.lint.rule import Stage
 from pv.load import load_file
@@ -33,10 +31,7 @@ from pv.schema.contract import Contract, Discharge
 from pv.schema.finding import Finding, Severity
 from pv.schema.settings import Settings
 from pv.schema.standing import FalsifierStanding
-from pv.schema.verdict import ChallengeOutcome
-
-if TYPE_CHECKING:
-    from pv.evidence.store import Stored
+from pv.schema.store import BlockOrigin
 
 VALIDATE = frozenset({Stage.FILE, Stage.CATALOG})
 LINT = frozenset(Stage)
@@ -142,7 +137,7 @@ def check(
         else None,
         discharges=seen.discharges,
         evidence_problem=seen.problem,
-        records=seen.records,
+        blocks=seen.blocks,
         unregistered=seen.unregistered,
         history_problem=seen.history_problem,
         previous=_previous(root, settings, since) if since is not None else None,
@@ -195,7 +190,7 @@ class _Evidence:
 
     discharges: Mapping[str, Discharge] | None
     problem: str = ""
-    records: Mapping[str, Recorded] | None = None
+    blocks: Mapping[str, BlockOrigin] = field(default_factory=dict)
     unregistered: Mapping[str, str] | None = None
     history_problem: str = ""
 
@@ -204,8 +199,9 @@ def _evidence(root: Path, settings: Settings, catalog: Catalog, names: set[str],
     """Standings of contracts that have a discharge block or evidence, and which of it is older than its claim."""
     from pv.discharge.block import as_discharge
     from pv.discharge.standing import contract_standing, falsifier_standing
+    from pv.evidence.read import read_evidence
     from pv.workflow.history import Registration
-    from pv.workflow.standings import gather
+    from pv.workflow.standings import facts_of, fingerprints
 
     chosen = [
         (loaded, loaded.contract)
@@ -214,11 +210,17 @@ def _evidence(root: Path, settings: Settings, catalog: Catalog, names: set[str],
     ]
     if not (root / settings.evidence_dir).is_dir() and all(contract.discharge is None for _, contract in chosen):
         return _Evidence({})
+    evidence = read_evidence(root / settings.evidence_dir)
+    blocks = {
+        contract.id: evidence.blocks.origin(contract.id, contract.discharge)
+        for _, contract in chosen
+        if contract.discharge is not None
+    }
     try:
-        facts = gather(root, settings)
+        facts = facts_of(evidence, fingerprints(root, settings))
     except UsageError as err:
         # A model that is too large for this machine is no reason to leave everything else unchecked.
-        return _Evidence({}, str(err))
+        return _Evidence({}, str(err), blocks)
     history = Registration(root, settings, {contract.id: loaded.path for loaded, contract in chosen})
     discharges: dict[str, Discharge] = {}
     unregistered: dict[str, str] = {}
@@ -236,20 +238,7 @@ def _evidence(root: Path, settings: Settings, catalog: Catalog, names: set[str],
                 if why := next((why for item in counted if (why := history.why_not(item))), ""):
                     unregistered[falsifier.id] = why
         discharges[contract.id] = as_discharge(contract_standing(contract, judged, today=today))
-    recorded = {item.digest: _recorded(item) for items in facts.records.values() for item in items}
-    return _Evidence(discharges, "", recorded, unregistered, history.problem if unregistered else "")
-
-
-def _recorded(stored: Stored) -> Recorded:
-    predicate = stored.statement.predicate
-    caught = [item.outcome is ChallengeOutcome.CAUGHT for item in predicate.challenges]
-    return Recorded(
-        predicate.contract,
-        predicate.falsifier,
-        predicate.target,
-        predicate.result,
-        proves=bool(predicate.values) and bool(caught) and all(caught),
-    )
+    return _Evidence(discharges, "", blocks, unregistered, history.problem if unregistered else "")
 
 
 def _previous(root: Path, settings: Settings, since: str) -> dict[str, tuple[str, Contract | None]]:

@@ -1,7 +1,7 @@
 """`pv discharge`: plan, run, challenge, record, stand, and write the block.
 
 The order keeps promises: the intent is in the ledger before anything runs, inputs are fingerprinted before and
-after, evidence is durable before a contract file mentions it.
+after, evidence is durable before a contract file mentions it, and the ledger knows a block before the file has it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pv.bind.collect import collect
 from pv.challenge import challenge_jobs
 from pv.discharge.block import as_discharge, with_block
 from pv.errors import EvidenceError, PvError
+from pv.evidence.blocks import block_digest
 from pv.evidence.fingerprint import Fingerprint
 from pv.evidence.ledger import Ledger
 from pv.evidence.read import read_evidence
@@ -32,6 +33,7 @@ from pv.schema.contract import Contract, Discharge, Falsifier
 from pv.schema.run import ChallengeRun, Job, Outcome
 from pv.schema.settings import Settings
 from pv.schema.standing import ContractStanding, FalsifierStanding
+from pv.schema.store import BlockOrigin
 from pv.schema.verdict import Result, Standing, is_weaker, serves
 from pv.workflow.select import Selected, contracts_of
 from pv.workflow.standings import Standings, fingerprints, standings
@@ -188,7 +190,11 @@ def discharge(
     with store.lock():
         judged = standings(root, settings, [contract for _, contract in concerned], today=today)
         _refuse_unreadable(judged, runnable)
-        written = _write_blocks(root, concerned, judged.contracts)
+        blocks = _blocks(root, concerned, judged.contracts)
+        new = [block for block in blocks if not _is_last(judged, block)]
+        lines = [("block", {"contract": block.contract.id, "block": block_digest(block.wanted)}) for block in new]
+        ledger.extend(lines, run=run, time=now())
+        written = _write_blocks(root, blocks)
     by_id = {item.falsifier: item for contract in judged.contracts for item in contract.falsifiers}
     shown = {item.falsifier.id for item in planned}
     return DischargeReport(
@@ -386,24 +392,36 @@ def _proved(entry: Entry) -> bool:
     )
 
 
-def _write_blocks(
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """The recomputed block of one contract file."""
+
+    path: str
+    contract: Contract
+    wanted: Discharge
+    text: bytes | None
+    """The whole file with it; None if the file has it already."""
+
+
+def _blocks(
     root: Path, contracts: Sequence[tuple[Loaded, Contract]], judged: Sequence[ContractStanding]
-) -> list[str]:
-    """Put the recomputed block into each file, and prove by reading it back that nothing else changed."""
+) -> list[_Block]:
+    """The recomputed blocks, each proved by reading it back to change nothing else in its file.
+
+    Raises:
+        PvError: a file changed while its falsifiers ran, or its block cannot be replaced.
+    """
     by_id = {item.contract: item for item in judged}
-    for folder in {(root / loaded.path).parent for loaded, _ in contracts}:
-        remove_leftovers(folder)
 
-    def write(item: tuple[Loaded, Contract]) -> bool:
+    def block(item: tuple[Loaded, Contract]) -> _Block:
         loaded, contract = item
-        return _write_block(root / loaded.path, loaded.path, contract, as_discharge(by_id[contract.id]))
+        wanted = as_discharge(by_id[contract.id])
+        return _Block(loaded.path, contract, wanted, _with_block(root / loaded.path, loaded.path, contract, wanted))
 
-    changed = in_parallel(write, contracts)
-    return [loaded.path for (loaded, _), is_changed in zip(contracts, changed, strict=True) if is_changed]
+    return in_parallel(block, contracts)
 
 
-def _write_block(path: Path, shown: str, contract: Contract, wanted: Discharge) -> bool:
-    """Whether the file had another block."""
+def _with_block(path: Path, shown: str, contract: Contract, wanted: Discharge) -> bytes | None:
     try:
         text = path.read_bytes()
     except OSError as err:
@@ -412,7 +430,7 @@ def _write_block(path: Path, shown: str, contract: Contract, wanted: Discharge) 
     if current is None or _claims(current) != _claims(contract):
         raise PvError(f"{shown}: changed while its falsifiers ran; its discharge block was not written")
     if current.discharge == wanted:
-        return False
+        return None
     new = with_block(text, wanted)
     reread = load_text(new, shown).contract
     if reread is None or reread.discharge != wanted or _claims(reread) != _claims(contract):
@@ -420,8 +438,20 @@ def _write_block(path: Path, shown: str, contract: Contract, wanted: Discharge) 
             f"{shown}: its discharge block cannot be replaced without touching the rest of the file; "
             "move `discharge:` to the end of the file, as an ordinary top-level key"
         )
-    write_atomically(path, new)
-    return True
+    return new
+
+
+def _is_last(judged: Standings, block: _Block) -> bool:
+    return judged.blocks.origin(block.contract.id, block.wanted) is BlockOrigin.LAST
+
+
+def _write_blocks(root: Path, blocks: Sequence[_Block]) -> list[str]:
+    """Paths of the files that had another block."""
+    for folder in {(root / block.path).parent for block in blocks}:
+        remove_leftovers(folder)
+    changed = [(block.path, block.text) for block in blocks if block.text is not None]
+    in_parallel(lambda item: write_atomically(root / item[0], item[1]), changed)
+    return [path for path, _ in changed]
 
 
 def _claims(contract: Contract) -> Contract:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 from pv.discharge.standing import Proof, contract_standing, falsifier_standing
 from pv.errors import EvidenceError, UsageError
+from pv.evidence.blocks import Blocks
 from pv.evidence.fingerprint import Fingerprint, Fingerprints
-from pv.evidence.read import read_evidence
+from pv.evidence.read import Evidence, read_evidence
 from pv.process.pytest_options import project_ini
 from pv.schema.contract import Contract, Falsifier
 from pv.schema.settings import Settings
@@ -28,6 +29,8 @@ class Standings:
     """Falsifiers whose inputs cannot be fingerprinted, with the reason."""
     notes: tuple[str, ...] = ()
     """What a reader has to know about the store: records that do not count, runs without an end."""
+    blocks: Blocks = field(default_factory=Blocks)
+    """Discharge blocks that runs wrote so far."""
 
     @property
     def unreadable(self) -> tuple[str, ...]:
@@ -68,6 +71,7 @@ class Facts:
     prints: Fingerprints
     count: int
     notes: tuple[str, ...]
+    blocks: Blocks
 
     def of(self, contract: Contract, falsifier: Falsifier) -> tuple[list[Stored], list[Proof], str]:
         """The falsifier's records, what they prove today, and why its inputs cannot be fingerprinted, if so."""
@@ -88,12 +92,15 @@ def gather(root: Path, settings: Settings, *, strict: bool = False) -> Facts:
         EvidenceError: the store is damaged; then nothing counts.
         UsageError: the model is missing.
     """
-    evidence = read_evidence(root / settings.evidence_dir)
+    return facts_of(read_evidence(root / settings.evidence_dir), fingerprints(root, settings, strict=strict))
+
+
+def facts_of(evidence: Evidence, prints: Fingerprints) -> Facts:
     by_falsifier: dict[tuple[str, str], list[Stored]] = defaultdict(list)
     for stored in evidence.records:
         predicate = stored.statement.predicate
         by_falsifier[predicate.contract, predicate.falsifier].append(stored)
-    return Facts(by_falsifier, fingerprints(root, settings, strict=strict), len(evidence.records), evidence.notes())
+    return Facts(by_falsifier, prints, len(evidence.records), evidence.notes(), evidence.blocks)
 
 
 def standings(
@@ -117,7 +124,7 @@ def standings(
                 unreadable.append((falsifier.id, trouble))
             found[falsifier.id] = falsifier_standing(falsifier, proofs)
         judged.append(contract_standing(contract, found, today=today))
-    return Standings(tuple(judged), facts.count, tuple(unreadable), facts.notes)
+    return Standings(tuple(judged), facts.count, tuple(unreadable), facts.notes, facts.blocks)
 
 
 def _proof(stored: Stored, current: Fingerprint | None, trouble: str) -> Proof:

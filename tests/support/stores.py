@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import runpy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,15 @@ def subjects(files: dict[str, dict[str, str]]) -> list[dict[str, Any]]:
 
 
 def add_run(
-    folder: Path, run: str, predicates: Sequence[dict[str, Any]], *, host: str = HOST, end: bool = True
-) -> list[str]:
+    folder: Path, run: str, predicates: Sequence[dict[str, Any]], *, host: str = HOST, end: bool = True,
+    blocks: Sequence[tuple[str, str]] = (),
+) -> list[str]:  # fmt: skip
     """One whole run, as `pv discharge` writes it; returns the digests of its records.
 
     Args:
         predicates: fields that differ from a passing record; one record for each.
         end: whether the run says that it ended.
+        blocks: contracts whose discharge blocks it wrote, and their digests.
     """
     store, ledger = Store(folder), Ledger(folder, host)
     statements = []
@@ -56,6 +58,8 @@ def add_run(
         )  # fmt: skip
     if end:
         ledger.append("end", run=run, time="2026-01-01T00:00:02Z", results=len(planned))
+    for contract, digest in blocks:
+        ledger.append("block", run=run, time="2026-01-01T00:00:03Z", contract=contract, block=digest)
     return digests
 
 
@@ -104,6 +108,9 @@ def damages(files: dict[str, bytes]) -> Iterator[tuple[str, dict[str, bytes]]]:
             f"line {position + 1} edited",
             {**files, ledger: b"".join([*lines[:position], canonical(changed), *lines[position + 1 :]])},
         )
+        for said, fields in BLOCKS.items() if changed["event"] == "block" else ():
+            told = [*lines[:position], canonical(changed | fields), *lines[position + 1 :]]
+            yield f"line {position + 1}, {said}, ledger rewritten", {**files, ledger: _rechained(told)}
     for position in range(len(lines) - 1):
         swapped = [*lines[:position], lines[position + 1], lines[position], *lines[position + 2 :]]
         yield f"lines {position + 1} and {position + 2} swapped", {**files, ledger: b"".join(swapped)}
@@ -151,17 +158,36 @@ def damages(files: dict[str, bytes]) -> Iterator[tuple[str, dict[str, bytes]]]:
         rest = {other: kept for other, kept in files.items() if other != record}
         yield f"{said}, ledger untouched", {**rest, name: data}
         old, new = Path(record).stem, Path(name).stem
-        yield f"{said}, ledger rewritten", {**rest, name: data, ledger: _rechained(lines, old, new, data)}
+        yield f"{said}, ledger rewritten", {**rest, name: data, ledger: _rechained(_renamed(lines, old, new, data))}
 
 
-def _rechained(lines: list[bytes], old: str, new: str, record: bytes) -> bytes:
-    """The ledger as somebody writes it who knows the format: every digest follows from what it covers."""
+BLOCKS = {
+    "another contract": {"contract": "rope"},
+    "no contract": {"contract": "No Id"},
+    "a number for a contract": {"contract": 7},
+    "another block": {"block": "sha256:" + "b" * 64},
+    "no digest": {"block": "b" * 64},
+    "a list of blocks": {"block": ["sha256:" + "b" * 64]},
+    "an unknown run": {"run": "r9"},
+}
+"""What a ledger line may say of a discharge block."""
+
+
+def _renamed(lines: list[bytes], old: str, new: str, record: bytes) -> Iterator[bytes]:
+    """Lines that speak of the new record and agree with it."""
     said = json.loads(record).get("predicate", {})
-    out, previous = [], "0" * 64
     for raw in lines:
         line = json.loads(raw.replace(old.encode(), new.encode()))
         if line.get("evidence") == f"sha256:{new}":
             line.update({key: said[key] for key in ("run", "falsifier", "target", "result") if key in said})
+        yield canonical(line)
+
+
+def _rechained(lines: Iterable[bytes]) -> bytes:
+    """The ledger as somebody writes it who knows the format: every digest follows from what it covers."""
+    out, previous = [], "0" * 64
+    for raw in lines:
+        line = json.loads(raw)
         line["prev"] = previous
         line["digest"] = hashlib.sha256(canonical({k: v for k, v in line.items() if k != "digest"})).hexdigest()
         out.append(canonical(line))

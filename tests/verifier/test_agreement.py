@@ -15,7 +15,8 @@ from support.stores import add_run, damages, files_of, judged, write_files
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
     add_run(folder, "r1", [{}, {"falsifier": "F-2", "result": "CRASH", "tests_passed": 0}])
-    add_run(folder, "r2", [{"falsifier": "F-3", "started": "2026-01-02T00:00:00Z"}])
+    last = {"falsifier": "F-3", "started": "2026-01-02T00:00:00Z"}
+    add_run(folder, "r2", [last], blocks=[("doubling", "sha256:" + "a" * 64)])
     return files_of(folder)
 
 
@@ -95,4 +96,4 @@ def test_it_is_short_and_imports_nothing_of_ours(files, tmp_path):
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(script), str(folder)], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout) == (0, "3 records, 7 ledger lines: 0 problems\n")
+    assert (done.returncode, done.stdout) == (0, "3 records, 8 ledger lines: 0 problems\n")

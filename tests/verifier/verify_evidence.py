@@ -23,12 +23,13 @@ from pathlib import Path
 PREDICATE = "urn:pv-contracts:evidence:"
 RESULTS = {"PASS", "FAIL", "ERROR", "TIMEOUT", "CRASH", "FLAKY", "SKIPPED", "NOT_RUN", "WRONG_TARGET"}
 OUTCOMES = {"CAUGHT", "SURVIVED", "BROKEN", "NOT_APPLIED"}
-EVENTS = {"intent": {"planned"}, "result": {"falsifier", "target", "result", "evidence"}, "end": {"results"}}
+SAYS = {"intent": "planned", "result": "falsifier target result evidence", "end": "results", "block": "contract block"}
 TARGET = re.compile(r"cpu|cuda|cuda:sm_[0-9]{2,3}|cuda-interpreted|cuda-compiled")
 SLUG = re.compile(r"(?=.{1,128}\Z)[a-z0-9]+(?:[-_./][a-z0-9]+)*")
 NAME = re.compile(r"(?=.{1,128}\Z)[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*")
 VERSION = re.compile(r"(?=.{1,64}\Z)(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
 SHA = re.compile(r"[0-9a-f]{64}")
+BLOCK = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def sha256(data: bytes) -> str:
@@ -115,8 +116,7 @@ STATEMENT = {
 
 class Verifier:
     def __init__(self, store: Path, anchors: dict[str, str]) -> None:
-        self.store = store
-        self.anchors = anchors
+        self.store, self.anchors = store, anchors
         self.problems: list[str] = []
         self.records: dict[str, dict] = {}
         self.foreign, self.named, self.open_runs = set(), set(), set()
@@ -162,8 +162,7 @@ class Verifier:
         *lines, rest = (path.read_bytes() if path.is_file() else b"").split(b"\n")
         if rest and not torn(rest):
             self.say(f"ledger/{host}.jsonl", "the last line has no end")
-        previous, seen = "0" * 64, set()
-        planned, left = {}, {}
+        previous, seen, planned, left = "0" * 64, set(), {}, {}
         for index, line in enumerate(line + b"\n" for line in lines):
             where = f"ledger/{host}.jsonl:{index + 1}"
             entry = self.ledger_entry(where, line, index, previous)
@@ -179,7 +178,7 @@ class Verifier:
     def ledger_entry(self, where: str, line: bytes, index: int, previous: str) -> dict | None:
         try:
             entry = parse(line)
-            fields = {"event", "index", "prev", "digest", "run", "time"} | EVENTS[entry["event"]]
+            fields = {"event", "index", "prev", "digest", "run", "time"} | set(SAYS[entry["event"]].split())
             if entry.keys() - {"cut_bytes"} != fields:
                 raise ValueError("fields")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
@@ -203,6 +202,10 @@ class Verifier:
             if run not in left or left[run] or entry["results"] != len(planned[run]):
                 self.say(where, "its run has no intent, or has not said every result")
             left.pop(run, None)
+        elif entry["event"] == "block":
+            named = fits(SLUG, entry["contract"]) and fits(BLOCK, entry["block"])
+            if not named or run in left or run not in planned:
+                self.say(where, "its run has not ended, or it names no contract and block")
         else:
             pair = (str(entry["falsifier"]), str(entry["target"]))
             if pair not in left.get(run, set()):

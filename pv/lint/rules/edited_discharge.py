@@ -1,27 +1,35 @@
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from pv.lint.consistency import impossible, impossible_rollup
 from pv.lint.context import LintContext
 from pv.lint.rule import Rule, Stage
 from pv.lint.stored import stored_standings
-from pv.load import KeyPath, Loaded
 from pv.schema.finding import Finding
+from pv.schema.store import BlockOrigin
 from pv.schema.verdict import Standing
+
+_MESSAGES = {
+    BlockOrigin.UNKNOWN: "pv never wrote this discharge block: no line of a ledger has its content",
+    BlockOrigin.UNRECORDED: (
+        "no line of a ledger says that pv wrote this discharge block; it was typed, or written by a pv that kept no "
+        "such lines"
+    ),
+}
 
 
 class EditedDischarge(Rule):
-    """A contract's discharge block says more than the evidence supports.
+    """A contract's discharge block is not what `pv discharge` wrote, or says more than the evidence supports.
 
     ## What it does
-    Recomputes the standing of every falsifier and contract from the evidence and compares it with the block in the
-    file. It reports a block that claims a better standing, hides a refutation, or has a target that the evidence has
-    not; and one that pv cannot have written at any time, because the evidence that it names says something else, is of
-    another falsifier or is not there.
+    Compares the block in the file with the ledger, which has a line with the digest of every block that `pv discharge`
+    wrote for the contract: a block without such a line was typed or changed by hand, whether it claims more, less or
+    only something else. Layout, comments and the order of entries mean nothing.
+    It also recomputes every standing from the evidence, and reports a block that claims a better one, hides a
+    refutation, or has a target that the evidence has not.
 
     ## Why is this bad?
-    The block is written by `pv discharge` and is a copy of what the evidence says. A hand that improves it changes what
+    The block is written by `pv discharge` and is a copy of what the evidence says. A hand that edits it changes what
     readers believe; it never changes a verdict, because `pv` recomputes standings every time.
 
     ## Example
@@ -46,7 +54,7 @@ class EditedDischarge(Rule):
     fix = "run 'pv discharge'; it rewrites the block from evidence"
 
     def check(self, context: LintContext) -> Iterable[Finding]:
-        said: set[KeyPath] = set()
+        said: set[str] = set()
         for item in stored_standings(context):
             message = ""
             key = "standing"
@@ -58,26 +66,10 @@ class EditedDischarge(Rule):
                 )
                 key = "have"
             if message:
-                said.add(item.path)
-                yield self.at(item.loaded, (*item.path, key), message, subject=item.subject)
-        for loaded, path, name, message in _impossible(context):
-            if path not in said:
-                said.add(path)
-                message = f"pv never wrote this discharge block: {name!r} {message}"
-                yield self.at(loaded, (*path, "standing"), message, subject=name)
-
-
-def _impossible(context: LintContext) -> Iterator[tuple[Loaded, KeyPath, str, str]]:
-    if context.records is None:
-        return
-    for loaded, contract in context.readable:
-        block = contract.discharge
-        if block is None or contract.id not in (context.discharges or {}):
-            continue
-        current = {item.id for item in contract.falsifiers}
-        for name, entry in block.falsifiers.items():
-            if name in current:
-                for message in impossible(contract.id, name, entry, context.records):
-                    yield loaded, ("discharge", "falsifiers", name), name, message
-        if message := impossible_rollup(contract, block):
-            yield loaded, ("discharge",), contract.id, message
+                said.add(item.loaded.path)
+                yield self.at(item.loaded, (*item.path, key), message, subject=item.name)
+        for loaded, contract in context.readable:
+            message = _MESSAGES.get(context.blocks.get(contract.id, BlockOrigin.LAST), "")
+            if message and loaded.path not in said:
+                fix = f"run 'pv discharge {contract.id}'; it rewrites the block from evidence"
+                yield self.at(loaded, ("discharge",), message, subject=contract.id, fix=fix, on_key=True)

@@ -42,7 +42,7 @@ def problems(folder, **options):
 def test_what_a_run_wrote_is_in_order(folder):
     found = verify(folder)
     assert found.problems == []
-    assert (found.records, found.lines, found.aborted) == (2, 6, [])
+    assert (found.records, found.lines, found.blocks, found.aborted) == (2, 8, 2, [])
     assert found.unanchored == list(found.heads)
 
 
@@ -64,7 +64,7 @@ def test_a_cut_tail_is_unanchored_without_a_head_and_found_with_one(folder):
     head = verify(folder).heads
     ledger = ledger_of(folder)
     lines = ledger.read_bytes().splitlines(keepends=True)
-    ledger.write_bytes(b"".join(lines[:-1]))
+    ledger.write_bytes(b"".join(lines[:-2]))  # the end of the last run, and its block
     found = verify(folder)
     assert found.problems == []
     assert found.unanchored == [ledger.stem]

@@ -113,8 +113,9 @@ def test_without_the_model_blocks_are_said_to_be_unchecked_and_the_rest_is_check
     text = text.replace("[tool.pv]\n", '[tool.pv]\nmodel = "models/large.gguf"\n')
     (project / "pyproject.toml").write_text(text, encoding="utf-8")
     report = run(project, stages=LINT)
-    assert (rules(report), report.totals.bound, report.has_errors) == (["unchecked-discharge"], 1, False)
-    assert "models/large.gguf" in report.findings[0].message
+    assert (rules(report), report.totals.bound) == (["edited-discharge", "unchecked-discharge"], 1)
+    assert "no line of a ledger says that pv wrote" in report.findings[0].message
+    assert "models/large.gguf" in report.findings[1].message
 
 
 def test_edited_block_is_compared_with_the_evidence(project):
