@@ -1,6 +1,6 @@
 """Index of the largest value, the first one where several are equal; two launches for a long row.
 
-Repeats `numpy.argmax`, except that NaN counts as the smallest value; exact.
+Repeats `numpy.argmax`, exact; -1 where the largest value is not finite. NaN counts as plus infinity: one is enough.
 The launcher guarantees: values (T, M) and rows (T, M) are contiguous.
 """
 
@@ -28,11 +28,12 @@ def argmax(
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = at < size
     value = tl.load(values + token * size + at, mask=inside, other=float("-inf"))
-    value = tl.where(value == value, value, float("-inf"))
+    value = tl.where(value == value, value, float("inf"))
     row = at
     if NAMED:
         row = tl.load(rows + token * size + at, mask=inside, other=2147483647)
     largest = tl.max(value, axis=0)
     out = token * tl.num_programs(0) + tl.program_id(0)
     tl.store(best + out, largest)
-    tl.store(best_row + out, tl.min(tl.where(inside & (value == largest), row, 2147483647), axis=0))
+    first = tl.min(tl.where(inside & (value == largest), row, 2147483647), axis=0)
+    tl.store(best_row + out, tl.where(tl.abs(largest) < float("inf"), first, -1))

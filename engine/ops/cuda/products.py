@@ -70,7 +70,7 @@ def check(x: Any, name: str, shape: tuple[int, int]) -> None:
 
 
 def largest(values: Any) -> Any:
-    """Index of the largest of values (T, M), the first of equals: (T,) int32."""
+    """Index of the largest of values (T, M), the first of equals, -1 where it is not finite: (T,) int32."""
     tokens, rows = values.shape[0], None
     kept = getattr(values, "best", None)
     if kept is not None:

@@ -17,7 +17,8 @@ that share four sub-blocks (h, k, e), k = 0..3, of `engine.quant.q6_k` with l //
     d         2 bytes   per block of four units
 
 The launcher guarantees: planes are contiguous and 16-byte aligned; BLOCKS divides `blocks`; activations are contiguous.
-With BEST the largest value of each row tile and the first row that has it are stored as well: half of an argmax.
+With BEST the largest value of each row tile and the first row that has it are stored as well: half of an argmax. NaN
+counts as plus infinity there.
 """
 
 # mypy: disallow-untyped-decorators=False
@@ -101,7 +102,7 @@ def q6_k_matvec(
     at = (split * tl.num_programs(2) + token).to(tl.int64) * rows + row
     tl.store(out + at, y, mask=row < rows)
     if BEST:
-        y = tl.where(row < rows, y, float("-inf"))
+        y = tl.where(row < rows, tl.where(y == y, y, float("inf")), float("-inf"))
         largest = tl.max(y, axis=0)
         tile = token * tl.num_programs(0) + tl.program_id(0)
         tl.store(best + tile, largest)

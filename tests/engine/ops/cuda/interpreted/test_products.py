@@ -234,9 +234,34 @@ def test_greedy_names_the_row_of_the_largest_product(
 def test_the_first_of_equal_values_wins() -> None:
     values = np.zeros((2, 9000), np.float32)
     values[0, [4095, 4096, 8999]] = 3
-    values[1, :] = np.nan
+    values[1, :] = -np.inf
     values[1, 8997] = -5
     np.testing.assert_array_equal(products.largest(target.put(values)).numpy(), [4095, 8997])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf], ids=["nan", "infinity"])
+@pytest.mark.parametrize("size", [3, 9000], ids=["one tile", "three tiles"])
+def test_a_largest_value_that_is_not_finite_has_no_index(bad: float, size: int) -> None:
+    """As `sampling.sample` refuses it: one NaN anywhere is enough, and a row of minus infinity has no largest."""
+    values = np.full((3, size), -np.inf, np.float32)
+    values[:2] = 1
+    values[0, size - 1] = bad
+    np.testing.assert_array_equal(products.largest(target.put(values)).numpy(), [-1, 0, -1])
+
+
+@pytest.mark.parametrize("output_rows", [1, 32768], ids=["fused", "separate"])
+@pytest.mark.parametrize("broken", [[299], [0, 1, 299], list(range(300))], ids=["last", "some", "all"])
+def test_a_broken_row_of_the_output_is_seen(
+    broken: list[int], output_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scale that is NaN makes that row's product NaN; the fused half of the argmax may not lose it."""
+    monkeypatch.setattr(products, "OUTPUT_ROWS", output_rows)
+    monkeypatch.setattr(configs, "splits", lambda *_: 1)
+    sound = packed(GgmlType.Q6_K, 300, 256)
+    data = sound.data.copy()
+    data[broken, 208:210] = np.array([np.nan], "<f2").view(np.uint8)
+    weight = Weight(sound.name, sound.type, sound.shape, data)
+    assert resident.greedy(target.put(draw(1, 256)), weight).tolist() == [-1]
 
 
 def test_quantised_integers_and_scales_are_those_of_numpy() -> None:
