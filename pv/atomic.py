@@ -10,7 +10,6 @@ import fcntl
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
@@ -66,6 +65,8 @@ def in_parallel(write: Callable[[Item], Result], items: Sequence[Item]) -> list[
     """
     if len(items) < _FEW:
         return [write(item) for item in items]
+    from concurrent.futures import ThreadPoolExecutor  # slow to import, and most commands write nothing
+
     with ThreadPoolExecutor(_WRITERS) as pool:
         return list(pool.map(write, items))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -66,6 +67,9 @@ def main() -> NoReturn:
     """Entry point of `pv` and `python -m pv`."""
     # A catalog is a million objects without cycles; looking for cycles at the usual pace is a third of a long lint.
     gc.set_threshold(200_000, 30, 30)
+    # Plugins of pydantic would watch or change how contracts are read, and looking for one opens every distribution's
+    # metadata. Tests of the project run in processes of their own, which do not see this.
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     for stream in (sys.stdout, sys.stderr):
         # A terminal without UTF-8 shows an escape instead of ending the run.
         if isinstance(stream, TextIOWrapper):

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 
-from pv.report import github, json, sarif, text
 from pv.report.findings import FindingReport
 
+
+def _renderer(module: str, function: str) -> Callable[[FindingReport], str]:
+    """Imported when it is called: a command prints in one format."""
+
+    def render(report: FindingReport) -> str:
+        rendered: str = getattr(import_module(f"pv.report.{module}"), function)(report)
+        return rendered
+
+    return render
+
+
 REPORTERS: dict[str, Callable[[FindingReport], str]] = {
-    "full": text.full,
-    "concise": text.concise,
-    "json": json.findings,
-    "sarif": sarif.findings,
-    "github": github.findings,
+    "full": _renderer("text", "full"),
+    "concise": _renderer("text", "concise"),
+    "json": _renderer("json", "findings"),
+    "sarif": _renderer("sarif", "findings"),
+    "github": _renderer("github", "findings"),
 }
 """Output formats of `pv lint` and `pv validate` by the name on the command line."""

@@ -22,7 +22,8 @@ _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 class Model(BaseModel):
     """Closed and immutable: an unknown key is an error at every level."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    # Deferred: a command builds the validators of what it reads, and of nothing else.
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, defer_build=True)
 
     def model_post_init(self, _context: Any) -> None:
         # pydantic keeps a set of the given keys with every object, a third of a contract's memory; few are different.

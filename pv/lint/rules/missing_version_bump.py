@@ -2,12 +2,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from pv.diff import Demand, demand
 from pv.lint.context import LintContext
 from pv.lint.rule import Rule
 from pv.schema.finding import Finding, Severity
 from pv.schema.location import Location
+
+if TYPE_CHECKING:
+    from pv.diff import Demand
 
 
 class MissingVersionBump(Rule):
@@ -42,6 +45,8 @@ class MissingVersionBump(Rule):
     fix = "raise the version, and rename the file if its major part changes; 'pv diff' shows every change"
 
     def check(self, context: LintContext) -> Iterable[Finding]:
+        from pv.diff import demand  # only --since needs it
+
         previous = context.previous or {}
         for loaded, contract in context.readable:
             if contract.id not in previous:
