@@ -9,7 +9,8 @@ torch and triton are imported when a model is loaded here, not with this module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
@@ -140,6 +141,15 @@ class OnDevice:
         ids = np.array([token_id], dtype=np.int64)
         logits = self._guarded(lambda: self._model.forward(ids, kv_cache, last_only=True))
         return int(products.largest(logits)[0])
+
+    @contextmanager
+    def eager(self) -> Iterator[None]:
+        """Inside, the kernels of a single token are launched one by one as well."""
+        before, self._wants_graph = self._wants_graph, False
+        try:
+            yield
+        finally:
+            self._wants_graph = before
 
     def release(self) -> None:
         """Give the device memory back; the model refuses every call from now on."""
