@@ -77,7 +77,7 @@ def append_line(path: Path, line: bytes) -> None:
     Raises:
         EvidenceError: the line could not be written whole.
     """
-    stands = "nothing was recorded"
+    stands = "nothing was added"
     try:
         make_folder(path.parent)
         created = not path.exists()
@@ -92,9 +92,9 @@ def append_line(path: Path, line: bytes) -> None:
                 try:
                     os.ftruncate(descriptor, end)
                 except OSError:
-                    stands = "some of it may have been recorded"
+                    stands = "a part may have been added"
                 raise
-            stands = "it was recorded, and may be gone after a power cut"
+            stands = "what was added may be gone after a power cut"
         finally:
             os.close(descriptor)
         if created:

@@ -3,11 +3,14 @@
     python tests/harness/crash.py --kills 1000      at random moments
     python tests/harness/crash.py --every           before every operation that changes a file, and amid every write
     python tests/harness/crash.py --errors          ENOSPC, EIO, EROFS, EDQUOT, EMFILE, EFBIG at every operation
+    python tests/harness/crash.py --stays           from every operation on, a disk that is full, damaged or read-only
     python tests/harness/crash.py --writers 16 --runs 300
 
-Each trial runs the real planning, recording and block writing of a project with three falsifiers; only the tests
-themselves give canned results. The promises: 0 torn files, 0 lost completed runs, 0 PASS invented, 0 stuck locks, and
-an error is one line and an exit code, with the old evidence intact. The first broken promise is printed; exit code 1.
+Each is done to each project: few (3 falsifiers in one contract, after a run), first (the same, before any run) and
+many (12 contracts with one falsifier each: records and blocks are written by several threads).
+Each trial runs the real planning, recording and block writing; only the tests themselves give canned results.
+The promises: 0 torn files, 0 lost completed runs, 0 PASS invented, 0 stuck locks, and an error is one line and an
+exit code, with the old evidence intact. Every broken promise is printed; exit code 1. TMPDIR says on which disk.
 """
 
 from __future__ import annotations
@@ -22,22 +25,38 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from support.durability import Trials, delays
-from support.file_operations import ERRORS
+from support.durability import CHANGING, PROJECTS, Trials, delays
+from support.file_operations import ERRORS, STAYS_BROKEN
 
 
-def attempt(what: str, trials: Iterable[Callable[[], None]]) -> int:
-    """Run them all; the number of broken promises."""
+def attempt(what: str, trials: Iterable[Callable[[], None]]) -> tuple[int, int]:
+    """Run them all; how many, and how many broke a promise."""
     began, count, broken = time.monotonic(), 0, 0
     for trial in trials:
         count += 1
         try:
             trial()
-        except (AssertionError, OSError) as err:
+        except Exception as err:
             broken += 1
             print(f"{what}, trial {count}: {err!r}", flush=True)
     print(f"{what}: {count} trials, {broken} broken promises, {time.monotonic() - began:.0f} s", flush=True)
-    return broken
+    return count, broken
+
+
+def wanted(trials: Trials, asked: argparse.Namespace) -> Iterable[tuple[str, Iterable[Callable[[], None]]]]:
+    names, changing = trials.operations, trials.changing()
+    if asked.kills:
+        yield "killed at random", (lambda d=d: trials.kill_after(d) for d in delays(trials, asked.kills, asked.seed))
+    if asked.every:
+        yield "killed before an operation", (lambda n=n: trials.kill_at(n) for n in changing)
+        yield "killed amid a write", (lambda n=n: trials.kill_at(n, half=True) for n in trials.writes())
+    for error in ERRORS if asked.errors else ():
+        yield error, (lambda n=n, e=error: trials.fail_at(n, e) for n in names)
+    for error in STAYS_BROKEN if asked.stays else ():
+        yield f"{error} and stays", (lambda n=n, e=error: trials.fail_at(n, e, stays=True) for n in changing)
+    if asked.writers:
+        what = f"{asked.writers} writers, {asked.runs} runs each"
+        yield what, [lambda: trials.together(asked.writers, asked.runs)]
 
 
 def main(arguments: list[str]) -> int:
@@ -46,27 +65,21 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--every", action="store_true")
     parser.add_argument("--errors", action="store_true")
+    parser.add_argument("--stays", action="store_true")
     parser.add_argument("--writers", type=int, default=0)
     parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--project", choices=PROJECTS, action="append")
     asked = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        trials = Trials(Path(folder))
-        names = trials.operations
-        print(f"one run: {len(names)} file operations, {len(trials.changing())} of them change something", flush=True)
-        broken = attempt(
-            "killed at random",
-            (lambda d=delay: trials.kill_after(d) for delay in delays(trials, asked.kills, asked.seed)),
-        )
-        if asked.every:
-            broken += attempt("killed before an operation", (lambda n=n: trials.kill_at(n) for n in trials.changing()))
-            writes = [number for number, name in enumerate(names) if name.startswith("os.write")]
-            broken += attempt("killed amid a write", (lambda n=n: trials.kill_at(n, half=True) for n in writes))
-        if asked.errors:
-            for error in ERRORS:
-                broken += attempt(error, (lambda n=n, e=error: trials.fail_at(n, e) for n in range(len(names))))
-        if asked.writers:
-            what = f"{asked.writers} writers, {asked.runs} runs each"
-            broken += attempt(what, [lambda: trials.together(asked.writers, asked.runs)])
+    total = broken = 0
+    for project in asked.project or PROJECTS:
+        with tempfile.TemporaryDirectory() as folder:
+            trials = Trials(Path(folder), project)
+            print(f"{project}: {len(trials.operations)} file operations in one run, {len(trials.changing())} of them "
+                  f"{', '.join(CHANGING)}", flush=True)  # fmt: skip
+            for what, made in wanted(trials, asked):
+                count, bad = attempt(f"{project}, {what}", made)
+                total, broken = total + count, broken + bad
+    print(f"{total} trials, {broken} broken promises")
     return 1 if broken else 0
 
 

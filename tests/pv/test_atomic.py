@@ -52,7 +52,7 @@ def test_half_an_appended_line_is_taken_back(tmp_path, monkeypatch):
         return real(descriptor, bytes(data)[:3])
 
     monkeypatch.setattr("os.write", half)
-    with pytest.raises(EvidenceError, match="nothing was recorded"):
+    with pytest.raises(EvidenceError, match="nothing was added"):
         append_line(path, b"second\n")
     monkeypatch.undo()
     assert path.read_bytes() == b"first\n"
@@ -95,3 +95,31 @@ def test_one_write_that_fails_is_said(tmp_path, count):
     (tmp_path / "2").mkdir()
     with pytest.raises(EvidenceError, match=r"2: cannot be written"):
         in_parallel(lambda number: write_atomically(tmp_path / str(number), b"x"), range(count))
+
+
+def test_a_tail_that_cannot_be_taken_back_is_said(tmp_path, monkeypatch):
+    def broken(*_arguments):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("os.fsync", broken)
+    monkeypatch.setattr("os.ftruncate", broken)
+    with pytest.raises(EvidenceError, match=r"cannot be appended to: .*; a part may have been added"):
+        append_line(tmp_path / "log", b"line\n")
+
+
+def test_new_folders_are_durable_before_what_is_in_them(tmp_path, monkeypatch):
+    """The folder above each of them is synced, from the outermost in."""
+    synced = []
+    monkeypatch.setattr("pv.atomic.sync_folder", synced.append)
+    write_atomically(tmp_path / "a/b/c.txt", b"x")
+    assert synced == [tmp_path, tmp_path / "a", tmp_path / "a/b"]
+
+
+def test_a_file_that_is_there_already_is_made_durable(tmp_path, monkeypatch):
+    """Whoever wrote it may have been killed before its folder was synced."""
+    path = tmp_path / "a"
+    path.write_bytes(b"x")
+    synced = []
+    monkeypatch.setattr("pv.atomic.sync_folder", synced.append)
+    write_atomically(path, b"x", exclusive=True)
+    assert synced == [tmp_path]

@@ -6,22 +6,13 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
-from support.file_operations import ERRORS, failing, half_written, killed
-from support.quick_discharge import (
-    IDS,
-    Ended,
-    check,
-    claims_of,
-    count_runs,
-    discharge,
-    in_forks,
-    newest_evidence,
-    write_three,
-    written_evidence,
-)
+from support.file_operations import ERRORS, Failing, half_written, killed
+from support.promises import check, claims_of, count_runs, newest_evidence, written_evidence
+from support.quick_discharge import Ended, discharge, falsifiers_of, in_forks, write_few, write_many
 from support.stores import files_of
 
 CHANGING = ("os.open", "os.write", "os.fsync", "os.replace", "os.unlink", "os.mkdir", "os.ftruncate", "fcntl.flock")
@@ -30,16 +21,22 @@ CHANGING = ("os.open", "os.write", "os.fsync", "os.replace", "os.unlink", "os.mk
 MUST_SUCCEED = ("os.open", "os.write", "os.fsync", "os.replace", "os.ftruncate", "os.lseek", "fcntl.flock")
 """Operations whose failure can never be of no consequence."""
 
+PROJECTS: Final = {"few": (write_few, 1), "first": (write_few, 0), "many": (write_many, 1)}
+"""How each is written, and how many completed runs it has behind it."""
+
 
 class Trials:
-    """Copies of one project that has a completed run behind it."""
+    """Copies of one project."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, project: str) -> None:
+        write, self._runs_before = PROJECTS[project]
         self._folder = folder
         self._number = 0
-        self._base = write_three(folder / "base")
-        ended = discharge(self._base)
-        assert ended.code == 0, ended.err
+        self._base = write(folder / "base")
+        self._results = len(falsifiers_of(self._base))
+        for _ in range(self._runs_before):
+            ended = discharge(self._base)
+            assert ended.code == 0, ended.err
         self.before = files_of(self._base / "evidence")
         self.claims = claims_of(self._base)
         began = time.monotonic()
@@ -52,53 +49,67 @@ class Trials:
         shutil.copytree(self._base, root)
         return root
 
-    def changing(self) -> list[int]:
-        """Numbers of the operations that change something."""
-        return [number for number, name in enumerate(self.operations) if name.split()[0] in CHANGING]
+    def changing(self) -> list[str]:
+        """The operations that change something."""
+        return [name for name in self.operations if name.split()[0] in CHANGING]
 
-    def kill_at(self, number: int, *, half: bool = False) -> None:
+    def writes(self) -> list[str]:
+        return [name for name in self.operations if name.startswith("os.write ")]
+
+    def kill_at(self, operation: str, *, half: bool = False) -> None:
         """Die before one operation, or in the midst of it if it is a write."""
         root = self.fresh()
-        ended = discharge(root, at=number, act=half_written if half else killed)
-        assert ended.code == -9, (self.operations[number], ended)
-        self._after_death(root, ended)
+        ended = discharge(root, at=operation, act=half_written if half else killed)
+        assert ended.code == -9, (operation, ended)
+        self._after_death(root, ended, operation)
 
     def kill_after(self, delay_s: float) -> None:
         """Die at a moment of the clock."""
         root = self.fresh()
-        self._after_death(root, discharge(root, kill_after_s=delay_s))
+        self._after_death(root, discharge(root, kill_after_s=delay_s), f"after {delay_s:.4f} s")
 
-    def _after_death(self, root: Path, ended: Ended) -> None:
+    def _after_death(self, root: Path, ended: Ended, what: str) -> None:
         check(root, self.before, self.claims)
-        runs = count_runs(root)
-        assert runs >= (2 if ended.code == 0 else 1)
+        runs = count_runs(root, self._results)
+        assert runs >= self._runs_before + (ended.code == 0), what
         again = discharge(root)
-        assert again.code == 0, again.err
+        assert again.code == 0, (what, again.err)
         check(root, self.before, self.claims)
-        assert count_runs(root) == runs + 1
-        assert not list(root.rglob("*.tmp")), "a later run has not swept up"
+        assert count_runs(root, self._results) == runs + 1, what
+        self._is_told(root, what)
         shutil.rmtree(root)
 
-    def fail_at(self, number: int, error: str) -> None:
+    def _is_told(self, root: Path, what: str) -> None:
+        """After a run that succeeded nothing is left over, and the blocks name what it recorded."""
+        assert not list(root.rglob("*.tmp")), (what, "a later run has not swept up")
+        assert newest_evidence(root) <= set(written_evidence(root)), what
+
+    def fail_at(self, operation: str, error: str, *, stays: bool = False) -> None:
         """One operation fails: the command says so in one line, or it made no difference whatever.
 
         It makes none where what was asked for is there already, such as a folder that exists.
+
+        Args:
+            stays: whether the disk stays as it is: full, damaged, or for reading only.
         """
         root = self.fresh()
-        ended = discharge(root, at=number, act=failing(ERRORS[error]))
-        what = (self.operations[number], error, ended.code, ended.err)
+        ended = discharge(root, at=operation, act=Failing(error, stays=stays))
+        what = (operation, error, ended.code, ended.err)
         said = [line for line in ended.err.splitlines() if not line.endswith((" challenges", " done"))]
         check(root, self.before, self.claims)
         if ended.code == 0:
-            assert self.operations[number].split()[0] not in MUST_SUCCEED, what
-            assert count_runs(root) == 2, what
-            assert set(written_evidence(root)) == newest_evidence(root), what
+            assert operation.split()[0] not in MUST_SUCCEED, what
+            assert count_runs(root, self._results) == self._runs_before + 1, what
+            assert set(written_evidence(root)) >= newest_evidence(root), what
         else:
             assert ended.code == 2, what
             assert len(said) == 1, what
             assert os.strerror(ERRORS[error]).lower() in said[0].lower(), what
+            assert count_runs(root, self._results) - self._runs_before in (0, 1), what
         again = discharge(root)
         assert again.code == 0, (what, again.err)
+        check(root, self.before, self.claims)
+        self._is_told(root, operation)
         shutil.rmtree(root)
 
     def limit(self, file_limit_bytes: int) -> None:
@@ -123,19 +134,21 @@ class Trials:
 
         assert in_forks(writers, work) == [0] * writers
         check(root, self.before, self.claims)
-        assert count_runs(root) == 1 + writers * runs
-        assert len(files_of(root / "evidence")) == len(self.before) + writers * runs * len(IDS)
+        total = writers * runs
+        assert count_runs(root, self._results) == self._runs_before + total
+        # Each run has for each falsifier a record and an attachment of its own.
+        assert len(files_of(root / "evidence")) == len(self.before) + 2 * total * self._results
         shutil.rmtree(root)
 
 
-def spread(numbers: Sequence[int], count: int) -> list[int]:
-    """At most `count` of the numbers, evenly, the first and the last among them."""
-    if count >= len(numbers):
-        return list(numbers)
-    return [numbers[index * (len(numbers) - 1) // (count - 1)] for index in range(count)]
+def spread(names: Sequence[str], count: int) -> list[str]:
+    """At most `count` of them, evenly, the first and the last among them."""
+    if count >= len(names):
+        return list(names)
+    return [names[index * (len(names) - 1) // (count - 1)] for index in range(count)]
 
 
-def delays(trials: Trials, count: int, seed: int) -> list[float]:
+def delays(trials: Trials, count: int, seed: int) -> Iterator[float]:
     """Moments in the life of a run, some of them after its end."""
     chosen = random.Random(seed)
-    return [chosen.uniform(0.0, 1.1 * trials.duration_s) for _ in range(count)]
+    return (chosen.uniform(0.0, 1.1 * trials.duration_s) for _ in range(count))

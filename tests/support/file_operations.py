@@ -1,7 +1,13 @@
-"""Every file operation of a process below one folder: counted, and one of them interfered with.
+"""Every file operation of a process below one folder: named, and one of them interfered with.
 
 The functions that `pv` reaches files through are replaced in `os`, `io` and `fcntl`, in a process that is about to be
 thrown away; no preloaded library, no tracing privileges.
+
+An operation is named by what it does to which file and how often that was done before, so that one run after the
+other has the same names, whatever order its threads take:
+
+    os.fsync evidence/records/new-7.json.tmp #1            the 8th of the files named by a digest that the run adds
+    os.fsync evidence/records for .../new-7.json #1        a folder, on behalf of the file that its thread writes
 """
 
 from __future__ import annotations
@@ -9,30 +15,55 @@ from __future__ import annotations
 import errno
 import fcntl
 import io
+import itertools
 import os
+import re
 import signal
+import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-BY_PATH = ("open", "mkdir", "replace", "rename", "unlink", "stat", "listdir", "scandir")
-BY_DESCRIPTOR = ("write", "fsync", "ftruncate", "lseek")
+BY_PATH: Final = ("open", "mkdir", "replace", "rename", "unlink", "stat", "listdir", "scandir")
+BY_DESCRIPTOR: Final = ("write", "fsync", "ftruncate", "lseek")
+
+ERRORS: Final = {name: getattr(errno, name) for name in ("ENOSPC", "EIO", "EROFS", "EDQUOT", "EMFILE", "EFBIG")}
+
+STAYS_BROKEN: Final = {
+    "ENOSPC": ("os.write", "os.mkdir", "os.open to write"),
+    "EIO": ("os.write", "os.mkdir", "os.open to write", "os.fsync", "os.ftruncate", "os.replace", "os.unlink"),
+    "EROFS": ("os.write", "os.mkdir", "os.open to write", "os.ftruncate", "os.replace", "os.unlink"),
+}
+"""What a disk refuses that is full, damaged, or mounted again for reading only."""
+
+_DIGEST: Final = re.compile(r"\b[0-9a-f]{64}\b")
+_TEMPORARY: Final = re.compile(r"(?:^|(?<=/))\.([^/]+)\.[0-9a-f]{12}\.tmp$")
 
 Act = Callable[[str, Callable[[], Any]], Any]
 """`act(operation, proceed)` at the chosen operation; `proceed()` is the operation itself."""
 
 
 class Operations:
-    def __init__(self, root: Path, *, at: int = -1, act: Act | None = None) -> None:
+    def __init__(self, root: Path, *, at: str = "", act: Act | None = None) -> None:
         """
         Args:
-            at: number of the operation, from 0, at which `act` is called; none if negative.
+            at: name of the operation at which `act` is called; none if empty.
         """
         self.seen: list[str] = []
         self._root = os.fspath(root)
         self._at = at
         self._act = act
-        self._descriptors: set[int] = set()
+        self._broken: tuple[str, int] | None = None
+        self._labels: dict[int, str] = {}
+        """Descriptor -> the file that it is open on."""
+        there = sorted(path.name for path in root.rglob("*") if _DIGEST.search(path.name))
+        self._names = {_DIGEST.findall(name)[0]: f"old-{number}" for number, name in enumerate(there)}
+        """Digest -> what stands for it."""
+        self._new = itertools.count()
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._thread = threading.local()
 
     def install(self) -> None:
         """Replace the functions, for the rest of this process's life."""
@@ -45,7 +76,7 @@ class Operations:
         close = os.close
 
         def closing(fd: int) -> None:
-            self._descriptors.discard(fd)
+            self._labels.pop(fd, None)
             close(fd)
 
         os.close = closing
@@ -53,31 +84,69 @@ class Operations:
     def _by_path(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(path: Any = ".", *args: Any, **kwargs: Any) -> Any:
             # abspath, because resolving would be a file operation of its own.
-            if isinstance(path, int) or not os.path.abspath(os.fspath(path)).startswith(self._root):  # noqa: PTH100
+            whole = self._root if isinstance(path, int) else os.path.abspath(os.fspath(path))  # noqa: PTH100
+            if isinstance(path, int) or not f"{whole}/".startswith(f"{self._root}/"):
                 return real(path, *args, **kwargs)
-            result = self._step(name, lambda: real(path, *args, **kwargs), os.fspath(path))
+            label = self._label(os.path.relpath(whole, self._root))
+            writes = name == "os.open" and bool(args) and args[0] & (os.O_WRONLY | os.O_RDWR)
+            result = self._step(f"{name} to write" if writes else name, label, lambda: real(path, *args, **kwargs))
             if name == "os.open":
-                self._descriptors.add(result)
+                self._labels[result] = label
             return result
 
         return call
 
     def _by_descriptor(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(descriptor: Any, *args: Any) -> Any:
-            if descriptor not in self._descriptors:
+            label = self._labels.get(descriptor)
+            if label is None:
                 return real(descriptor, *args)
-            if name == "os.write" and self._act is half_written and len(self.seen) == self._at:
-                real(descriptor, bytes(args[0])[: len(args[0]) // 2])
-            return self._step(name, lambda: real(descriptor, *args))
+            return self._step(name, label, lambda: real(descriptor, *args), lambda: real(descriptor, _half(args[0])))
 
         return call
 
-    def _step(self, name: str, proceed: Callable[[], Any], path: str = "") -> Any:
-        number = len(self.seen)
-        self.seen.append(f"{name} {os.path.relpath(path, self._root)}" if path else name)
-        if number == self._at and self._act is not None:
+    def _label(self, path: str) -> str:
+        with self._lock:
+            short = _DIGEST.sub(self._name, path)
+        short, count = _TEMPORARY.subn(r"\1.tmp", short)
+        if short != path or path.endswith(".yaml"):
+            self._thread.file = short.removesuffix(".tmp") if count else short
+            return short
+        if threading.current_thread() is threading.main_thread():
+            return short
+        # The first operation of a thread on behalf of a file is on that file.
+        return f"{short} for {self._thread.file}"
+
+    def _name(self, match: re.Match[str]) -> str:
+        if match[0] not in self._names:
+            self._names[match[0]] = f"new-{next(self._new)}"
+        return self._names[match[0]]
+
+    def _step(self, kind: str, label: str, proceed: Callable[[], Any], half: Callable[[], Any] = lambda: None) -> Any:
+        with self._lock:
+            self._counts[kind, label] += 1
+            name = f"{kind} {label} #{self._counts[kind, label]}"
+            self.seen.append(name)
+        if name == self._at and self._act is not None:
+            if self._act is half_written and kind == "os.write":
+                half()
+            if isinstance(self._act, Failing) and self._act.stays:
+                self._broken = (self._act.name, ERRORS[self._act.name])
             return self._act(name, proceed)
+        if self._broken is not None and kind in STAYS_BROKEN[self._broken[0]]:
+            raise OSError(self._broken[1], os.strerror(self._broken[1]), name)
         return proceed()
+
+
+class Failing:
+    """The operation fails with this error; where it stays, so does whatever else needs what is broken."""
+
+    def __init__(self, error: str, *, stays: bool = False) -> None:
+        self.name = error
+        self.stays = stays
+
+    def __call__(self, operation: str, _proceed: Callable[[], Any]) -> Any:
+        raise OSError(ERRORS[self.name], os.strerror(ERRORS[self.name]), operation)
 
 
 def killed(_operation: str, _proceed: Callable[[], Any]) -> Any:
@@ -87,16 +156,8 @@ def killed(_operation: str, _proceed: Callable[[], Any]) -> Any:
 
 def half_written(operation: str, proceed: Callable[[], Any]) -> Any:
     """The process dies when half of the bytes are written; anything but a write is left alone."""
-    return killed(operation, proceed) if operation == "os.write" else proceed()
+    return killed(operation, proceed) if operation.startswith("os.write") else proceed()
 
 
-def failing(code: int) -> Act:
-    """The operation fails with this errno."""
-
-    def act(operation: str, _proceed: Callable[[], Any]) -> Any:
-        raise OSError(code, os.strerror(code), operation)
-
-    return act
-
-
-ERRORS = {name: getattr(errno, name) for name in ("ENOSPC", "EIO", "EROFS", "EDQUOT", "EMFILE", "EFBIG")}
+def _half(data: Any) -> bytes:
+    return bytes(data)[: len(data) // 2]

@@ -6,9 +6,9 @@ running tests, which take seconds, give canned results. One run takes some ten m
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
+import re
 import resource
 import signal
 import sys
@@ -16,25 +16,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pv.cli.discharge
 import pv.report.discharge
 import pv.workflow.discharge as workflow
 from pv.cli.main import run
-from pv.evidence.read import read_evidence
-from pv.load import load_text
 from pv.schema.binding import CollectedTest, Collection
 from pv.schema.run import Attachment, ChallengeRun, Job, Measured, Outcome
-from pv.schema.verdict import ChallengeOutcome, Result, Standing
+from pv.schema.verdict import ChallengeOutcome, Result
 from support.file_operations import Act, Operations
 from support.project import CONTRACT, write_project
-from support.stores import SECOND, files_of
 
 HEAD, ONE = CONTRACT.split("falsifiers:\n")
-CLAIMS = HEAD + "falsifiers:\n" + "".join(ONE.replace("DOUBLE-001", f"DOUBLE-00{number}") for number in (1, 2, 3))
-IDS = tuple(f"FALSIFY-DOUBLE-00{number}" for number in (1, 2, 3))
-CONTRACT_FILE = "contracts/doubling-v1.yaml"
+_ID: Final = re.compile(r"^ +- id: (FALSIFY-\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +44,30 @@ class Ended:
         return os.waitstatus_to_exitcode(self.status)
 
 
-def write_three(root: Path) -> Path:
-    """A project with three falsifiers, so that a run can die between two results."""
-    return write_project(root, contract=CLAIMS)
+def write_few(root: Path) -> Path:
+    """One contract with three falsifiers, so that a run can die between two results."""
+    falsifiers = (ONE.replace("DOUBLE-001", f"DOUBLE-00{number}") for number in (1, 2, 3))
+    return write_project(root, contract=HEAD + "falsifiers:\n" + "".join(falsifiers))
+
+
+def write_many(root: Path, count: int = 12) -> Path:
+    """So many contracts with one falsifier each that records and blocks are written by several threads."""
+    write_project(root)
+    (root / "contracts/doubling-v1.yaml").unlink()
+    for number in range(1, count + 1):
+        text = CONTRACT.replace("id: doubling\n", f"id: doubling-{number:02}\n")
+        path = root / f"contracts/doubling-{number:02}-v1.yaml"
+        path.write_text(text.replace("FALSIFY-DOUBLE-001", f"FALSIFY-DOUBLE-1{number:02}"), encoding="utf-8")
+    return root
+
+
+def falsifiers_of(root: Path) -> tuple[str, ...]:
+    texts = [path.read_text(encoding="utf-8") for path in sorted((root / "contracts").glob("*.yaml"))]
+    return tuple(name for text in texts for name in _ID.findall(text))
 
 
 def discharge(
-    root: Path, *, at: int = -1, act: Act | None = None, kill_after_s: float | None = None, name: str = "",
+    root: Path, *, at: str = "", act: Act | None = None, kill_after_s: float | None = None, name: str = "",
     file_limit_bytes: int = -1,
 ) -> Ended:  # fmt: skip
     """One `pv discharge` in a fork of this process.
@@ -79,14 +91,15 @@ def discharge(
     return Ended(status, err.read_text(), tuple(operations))
 
 
-def _child(root: Path, out: Path, err: Path, at: int, act: Act | None, file_limit_bytes: int) -> None:
+def _child(root: Path, out: Path, err: Path, at: str, act: Act | None, file_limit_bytes: int) -> None:
     """Never returns."""
     code = 70
     try:
         # What the parent has put in their place belongs to the parent.
         sys.stdout, sys.stderr = Path(os.devnull).open("w"), err.open("w")  # noqa: SIM115 - open until the end
         os.chdir(root)
-        vars(workflow).update(collect=_collect, run_jobs=_run_jobs, challenge_jobs=_challenge_jobs)
+        collection = _collection(falsifiers_of(root))
+        vars(workflow).update(collect=lambda *_: collection, run_jobs=_run_jobs, challenge_jobs=_challenge_jobs)
         operations = Operations(root, at=at, act=act)
         operations.install()
         if file_limit_bytes >= 0:
@@ -99,9 +112,9 @@ def _child(root: Path, out: Path, err: Path, at: int, act: Act | None, file_limi
         os._exit(code)
 
 
-def _collect(_root: Path, _settings: object, _paths: object) -> Collection:
+def _collection(falsifiers: tuple[str, ...]) -> Collection:
     nodeid = "checks/test_double.py::test_double"
-    return Collection(tests=(CollectedTest(nodeid, "checks/test_double.py", 7, falsifies=IDS),))
+    return Collection(tests=(CollectedTest(nodeid, "checks/test_double.py", 7, falsifies=falsifiers),))
 
 
 def _run_jobs(_root: Path, _settings: object, jobs: Sequence[Job], **_options: Any) -> list[Outcome]:
@@ -109,17 +122,21 @@ def _run_jobs(_root: Path, _settings: object, jobs: Sequence[Job], **_options: A
 
 
 def _outcome(job: Job) -> Outcome:
-    data = f"what {job.falsifier} saw".encode()
+    same, new = (f"what {job.falsifier} saw".encode(), f"what process {os.getpid()} saw of {job.falsifier}".encode())
     return Outcome(
         job=job,
         result=Result.PASS,
         reason="1 test passed",
         duration_s=0.001,
         values=(Measured("max_abs_error", 0.0, "1", 1e-6),),
-        attachments=(Attachment("seen", hashlib.sha256(data).hexdigest(), len(data), data),),
+        attachments=(_attachment("same", same), _attachment("new", new)),
         tests_begun=1,
         tests_passed=1,
     )
+
+
+def _attachment(name: str, data: bytes) -> Attachment:
+    return Attachment(name, hashlib.sha256(data).hexdigest(), len(data), data)
 
 
 def _challenge_jobs(
@@ -127,63 +144,6 @@ def _challenge_jobs(
 ) -> list[tuple[Job, list[ChallengeRun]]]:
     caught = ChallengeOutcome.CAUGHT
     return [(job, [ChallengeRun(fault, caught, "AssertionError", 0.001) for fault in faults]) for job, faults in batch]
-
-
-def claims_of(root: Path) -> object:
-    """What the contract file promises; its block left aside.
-
-    Raises:
-        AssertionError: the file is torn.
-    """
-    loaded = load_text((root / CONTRACT_FILE).read_bytes(), CONTRACT_FILE)
-    assert loaded.contract is not None, loaded.findings
-    return loaded.contract.model_copy(update={"discharge": None})
-
-
-def check(root: Path, before: dict[str, bytes], claims: object) -> None:
-    """What must hold after any death or any error, in the words of the promises.
-
-    Args:
-        before: the store before the run, with one completed run at least.
-    """
-    folder = root / "evidence"
-    after = files_of(folder)
-    for name, data in before.items():
-        lost = not after.get(name, b"").startswith(data) if name.startswith("ledger/") else after.get(name) != data
-        assert not lost, f"a completed run lost {name}"
-    assert SECOND(folder, {}).run() == [], "the store is torn"
-    evidence = read_evidence(folder)
-    unfinished = {item.run for item in evidence.aborted}
-    for stored in evidence.records:
-        predicate = stored.statement.predicate
-        assert predicate.result is not Result.PASS or predicate.run not in unfinished, "a PASS was invented"
-    assert claims_of(root) == claims, "the contract file is torn"
-    with (folder / ".lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: the lock is stuck
-
-
-def count_runs(root: Path) -> int:
-    """Completed runs whose every result counts."""
-    runs: dict[str, int] = {}
-    for stored in read_evidence(root / "evidence").records:
-        runs[stored.statement.predicate.run] = runs.get(stored.statement.predicate.run, 0) + 1
-    return sum(count == len(IDS) for count in runs.values())
-
-
-def written_evidence(root: Path) -> list[str]:
-    """What the block of the contract file names, where everything is discharged."""
-    loaded = load_text((root / CONTRACT_FILE).read_bytes(), CONTRACT_FILE)
-    assert loaded.contract is not None
-    assert loaded.contract.discharge is not None
-    items = loaded.contract.discharge.falsifiers.values()
-    return [digest for item in items for digest in item.evidence if item.standing is Standing.DISCHARGED]
-
-
-def newest_evidence(root: Path) -> set[str]:
-    """Digests of the records of the last run."""
-    records = read_evidence(root / "evidence").records
-    last = max(stored.statement.predicate.started for stored in records)
-    return {stored.digest for stored in records if stored.statement.predicate.started == last}
 
 
 def in_forks(count: int, work: Callable[[int], None]) -> list[int]:

@@ -1,83 +1,101 @@
 """Death and failing disks at a sample of the moments; `python tests/harness/crash.py` tries all of them."""
 
 import random
-import subprocess
-import sys
 
 import pytest
 
-from support.durability import CHANGING, Trials, delays, spread
-from support.file_operations import ERRORS
-from support.project import write_project
-from support.quick_discharge import count_runs
+from support.durability import CHANGING, PROJECTS, Trials, delays, spread
+from support.file_operations import ERRORS, STAYS_BROKEN
+from support.promises import count_runs
 from support.stores import judged
 
 
 @pytest.fixture(scope="module")
-def trials(tmp_path_factory):
-    return Trials(tmp_path_factory.mktemp("trials"))
+def made(tmp_path_factory):
+    """The trials of each project, made when they are first asked for."""
+    kept = {}
+
+    def get(project):
+        if project not in kept:
+            kept[project] = Trials(tmp_path_factory.mktemp(project), project)
+        return kept[project]
+
+    return get
 
 
-def test_a_run_changes_files_in_many_steps(trials):
-    """The harness sees them: three records, their attachments, the intent, the rest of the ledger, the block."""
+@pytest.fixture(params=PROJECTS)
+def trials(request, made):
+    return made(request.param)
+
+
+@pytest.fixture
+def few(made):
+    return made("few")
+
+
+@pytest.mark.parametrize(("project", "runs", "contracts"), [("few", 3, 1), ("first", 3, 1), ("many", 12, 12)])
+def test_a_run_changes_files_in_many_steps(made, project, runs, contracts):
+    """The harness sees them: a record and an attachment of each falsifier, three times the ledger."""
+    trials = made(project)
+    same = runs if project == "first" else 0  # what each run attaches again is written once
     names = [name.split()[0] for name in trials.operations]
-    assert names.count("os.write") == 3 + 2 + 1
-    assert names.count("os.replace") == 3 + 1
-    assert len(trials.changing()) >= 50
+    assert names.count("os.write") == 2 * runs + same + 3 + contracts
+    assert names.count("os.replace") == 2 * runs + same + contracts
+    assert len(trials.changing()) >= 14 * runs
+
+
+def test_threads_change_no_name_of_an_operation(made):
+    """Else a trial at an operation by its name could miss it."""
+    trials = made("many")
+    assert len(set(trials.operations)) == len(trials.operations)
+    assert {name.split()[-1] for name in trials.operations if " for " in name} >= {"#1"}
+    trials.kill_at(next(name for name in trials.changing() if " for evidence/records/new-" in name))
 
 
 def test_killed_before_an_operation(trials):
-    for number in spread(trials.changing(), 9):
-        trials.kill_at(number)
+    for operation in spread(trials.changing(), 5):
+        trials.kill_at(operation)
 
 
 def test_killed_in_the_midst_of_a_write(trials):
-    writes = [number for number, name in enumerate(trials.operations) if name.startswith("os.write")]
-    for number in spread(writes, 3):
-        trials.kill_at(number, half=True)
+    for operation in spread(trials.writes(), 3):
+        trials.kill_at(operation, half=True)
 
 
 def test_killed_at_a_moment_of_the_clock(trials):
-    for delay in delays(trials, 6, seed=1):
+    for delay in delays(trials, 3, seed=1):
         trials.kill_after(delay)
 
 
 def test_an_operation_that_fails(trials):
     chosen = random.Random(2)
-    numbers = chosen.sample([n for n, name in enumerate(trials.operations) if name.split()[0] in CHANGING], 8)
-    others = chosen.sample(range(len(trials.operations)), 4)
-    for index, number in enumerate(sorted({*numbers, *others})):
-        trials.fail_at(number, list(ERRORS)[index % len(ERRORS)])
+    changing, others = trials.changing(), [n for n in trials.operations if n.split()[0] not in CHANGING]
+    for index, operation in enumerate([*chosen.sample(changing, 4), *chosen.sample(others, 2)]):
+        trials.fail_at(operation, list(ERRORS)[index])
+
+
+@pytest.mark.parametrize("error", STAYS_BROKEN)
+def test_a_disk_that_stays_broken(trials, error):
+    for operation in random.Random(3).sample(trials.changing(), 2):
+        trials.fail_at(operation, error, stays=True)
 
 
 @pytest.mark.parametrize("file_limit_bytes", [300, 1000, 2000])
-def test_a_write_that_the_kernel_cuts_short(trials, file_limit_bytes):
+def test_a_write_that_the_kernel_cuts_short(few, file_limit_bytes):
     """In the intent line, in a record, in the ledger again."""
-    trials.limit(file_limit_bytes)
+    few.limit(file_limit_bytes)
 
 
 @pytest.mark.parametrize(("writers", "runs"), [(2, 3), (16, 1)])
-def test_discharges_at_the_same_time_lose_nothing(trials, writers, runs):
-    trials.together(writers, runs)
+def test_discharges_at_the_same_time_lose_nothing(few, writers, runs):
+    few.together(writers, runs)
 
 
-def test_two_real_discharges_at_the_same_time(tmp_path):
-    root = write_project(tmp_path)
-    running = [
-        subprocess.Popen([sys.executable, "-m", "pv", "discharge"], cwd=root, stdout=subprocess.DEVNULL,
-                         stderr=subprocess.DEVNULL)
-        for _ in range(2)
-    ]  # fmt: skip
-    assert [process.wait(timeout=60) for process in running] == [0, 0]
-    assert judged(root / "evidence") == (True, True)
-    assert len(list((root / "evidence/records").iterdir())) == 2
-
-
-def test_the_harness_would_see_a_torn_store(trials):
+def test_the_harness_would_see_a_torn_store(few):
     """A control: without the rename, a death in the midst of the write is a torn record."""
-    root = trials.fresh()
+    root = few.fresh()
     record = next((root / "evidence/records").iterdir())
     record.write_bytes(record.read_bytes()[:100])
     assert judged(root / "evidence") == (False, False)
     with pytest.raises(Exception, match=r"was changed after it was written"):
-        count_runs(root)
+        count_runs(root, 3)
