@@ -17,8 +17,7 @@ that share four sub-blocks (h, k, e), k = 0..3, of `engine.quant.q6_k` with l //
     d         2 bytes   per block of four units
 
 The launcher guarantees: planes are contiguous and 16-byte aligned; BLOCKS divides `blocks`; activations are contiguous.
-With BEST the largest value of each row tile and the first row that has it are stored as well: half of an argmax. NaN
-counts as plus infinity there.
+With BEST the largest value of each row tile and the first row that has it are stored as well: half of an argmax.
 """
 
 # mypy: disallow-untyped-decorators=False
@@ -58,33 +57,37 @@ def q6_k_matvec(
     split = tl.program_id(1)
     token = tl.program_id(2)
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    unit = tl.arange(0, UNITS)
-    word = tl.arange(0, 4)[None, None, :]
+    # rows and units in one axis: versions of Triton order two axes differently, and one axis not at all, so that
+    # what belongs to a unit meets in one thread without a change of layout
+    index = tl.arange(0, ROWS * UNITS)
+    unit = index % UNITS
+    word = tl.arange(0, 4)[None, :]
     first = split * steps_per_split
     last = tl.minimum(first + steps_per_split, blocks // BLOCKS)
-    safe = tl.minimum(row, rows - 1).to(tl.int64) * blocks + first * BLOCKS
-    low_at = low + ((safe * 32)[:, None, None] + (unit * 8)[None, :, None] + word)
-    high_at = high + ((safe * 16)[:, None, None] + (unit * 4)[None, :, None] + word)
-    scales_at = scales + ((safe * 4)[:, None] + unit[None, :])
-    half_d_at = d + (safe[:, None] + (unit // 4)[None, :])
+    own = tl.minimum(tl.program_id(0) * ROWS + index // UNITS, rows - 1).to(tl.int64)
+    safe = own * blocks + first * BLOCKS
+    low_at = low + ((safe * 32 + unit * 8)[:, None] + word)
+    high_at = high + ((safe * 16 + unit * 4)[:, None] + word)
+    scales_at = scales + (safe * 4 + unit)
+    half_d_at = d + (safe + unit // 4)
     block = token * blocks + first * BLOCKS
     # unit 4b + 2h + e of a row starts at weight 256b + 128h + 16e
     start = unit // 2 * 128 + unit % 2 * 16
-    x_at = xq + (block * 64 + (start // 4)[None, :, None] + word)
-    d_at = xd + (block * 8 + (start // 32)[None, :])
-    sum_at = x16 + (block * 16 + (start // 16)[None, :])
-    total = tl.zeros([ROWS, UNITS], tl.float32)
+    x_at = xq + (block * 64 + (start // 4)[:, None] + word)
+    d_at = xd + (block * 8 + start // 32)
+    sum_at = x16 + (block * 16 + start // 16)
+    total = tl.zeros([ROWS * UNITS], tl.float32)
     for _ in range(first, last):
-        zero = tl.zeros([ROWS, UNITS, 4], tl.int32)
+        zero = tl.zeros([ROWS * UNITS, 4], tl.int32)
         a, b, top = tl.load(low_at), tl.load(low_at + 4), tl.load(high_at)
         q0 = a & 0x0F0F0F0F | top << 4 & 0x30303030
         q1 = b & 0x0F0F0F0F | top << 2 & 0x30303030
         q2 = a >> 4 & 0x0F0F0F0F | top & 0x30303030
         q3 = b >> 4 & 0x0F0F0F0F | top >> 2 & 0x30303030
-        dot0 = tl.sum(dp4a(q0, tl.load(x_at), zero, ASSEMBLY), axis=2) - 32 * tl.load(sum_at)
-        dot1 = tl.sum(dp4a(q1, tl.load(x_at + 8), zero, ASSEMBLY), axis=2) - 32 * tl.load(sum_at + 2)
-        dot2 = tl.sum(dp4a(q2, tl.load(x_at + 16), zero, ASSEMBLY), axis=2) - 32 * tl.load(sum_at + 4)
-        dot3 = tl.sum(dp4a(q3, tl.load(x_at + 24), zero, ASSEMBLY), axis=2) - 32 * tl.load(sum_at + 6)
+        dot0 = tl.sum(dp4a(q0, tl.load(x_at), zero, ASSEMBLY), axis=1) - 32 * tl.load(sum_at)
+        dot1 = tl.sum(dp4a(q1, tl.load(x_at + 8), zero, ASSEMBLY), axis=1) - 32 * tl.load(sum_at + 2)
+        dot2 = tl.sum(dp4a(q2, tl.load(x_at + 16), zero, ASSEMBLY), axis=1) - 32 * tl.load(sum_at + 4)
+        dot3 = tl.sum(dp4a(q3, tl.load(x_at + 24), zero, ASSEMBLY), axis=1) - 32 * tl.load(sum_at + 6)
         s = tl.load(scales_at)
         products = (dot0 * (s << 24 >> 24)).to(tl.float32) * tl.load(d_at)
         products += (dot1 * (s << 16 >> 24)).to(tl.float32) * tl.load(d_at + 1)
@@ -98,11 +101,11 @@ def q6_k_matvec(
         x_at += BLOCKS * 64
         d_at += BLOCKS * 8
         sum_at += BLOCKS * 16
-    y = tl.sum(total, axis=1)
+    y = tl.sum(tl.reshape(total, [ROWS, UNITS]), axis=1)
     at = (split * tl.num_programs(2) + token).to(tl.int64) * rows + row
     tl.store(out + at, y, mask=row < rows)
     if BEST:
-        y = tl.where(row < rows, tl.where(y == y, y, float("inf")), float("-inf"))
+        y = tl.where(row < rows, y, float("-inf"))
         largest = tl.max(y, axis=0)
         tile = token * tl.num_programs(0) + tl.program_id(0)
         tl.store(best + tile, largest)
