@@ -97,7 +97,7 @@ def list_command(
     store: StoreOption = None,
     output_format: FormatOption = Format.FULL,
 ) -> None:
-    """List evidence records and aborted runs, newest first.
+    """List evidence records, aborted runs and the discharge blocks that runs wrote, newest first.
 
     Exit code 3: nothing matches.
     """
@@ -120,31 +120,43 @@ def list_command(
         and result is None
         and any(falsifier in (None, pair[0]) and target in (None, pair[1]) for pair in item.planned or ((None, None),))
     ]
+    blocks = [item for item in found.blocks if contract in (None, item.contract)]
+    if falsifier or target or result:
+        blocks = []
     if found.problems:
         print(f"pv: the store has {len(found.problems)} problems; see pv evidence verify", file=sys.stderr)
     total = len(found.records)
     if output_format is Format.JSON:
-        print(report.list_json(rows, aborted, total=total, ignored=found.ignored))
+        print(report.list_json(rows, aborted, blocks, total=total, ignored=found.ignored))
     else:
-        print(report.list_text(rows, aborted, total=total, ignored=len(found.ignored)))
+        print(report.list_text(rows, aborted, blocks, total=total, ignored=len(found.ignored)))
     if not rows and not aborted:
         raise NothingToCheck(f"none of {total} evidence records matches")
 
 
 @app.command("show")
 def show_command(
-    digest: Annotated[str, typer.Argument(metavar="DIGEST", help="Of a record; its first 4 characters may do.")],
+    digest: Annotated[
+        str, typer.Argument(metavar="DIGEST", help="Of a record or a discharge block; its first 4 characters may do.")
+    ],
     store: StoreOption = None,
     output_format: FormatOption = Format.FULL,
 ) -> None:
-    """Show one evidence record."""
+    """Show one evidence record, or which runs wrote a discharge block."""
     from pv.errors import UsageError
+    from pv.evidence.scan import scan
     from pv.evidence.store import Store
     from pv.report import evidence as report
 
     found = Store(_folder(store))
     prefix = digest.removeprefix("sha256:").removesuffix(".json")
     matching = [path for path in found.paths() if len(prefix) >= 4 and path.stem.startswith(prefix)]
+    if not matching and len(prefix) >= 4:
+        written = [item for item in scan(found.folder).blocks if item.digest.startswith(f"sha256:{prefix}")]
+        if len({item.digest for item in written}) == 1:
+            shown = report.block_json if output_format is Format.JSON else report.block_text
+            print(shown(written[0].digest, written))
+            return
     if len(matching) != 1:
         if len(prefix) < 4:
             problem = "is too short; give at least 4 characters"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from pv.report.discharge import measured
 from pv.report.escape import visible
 from pv.schema.run import Measured
-from pv.schema.store import Aborted, Ignored, Merged, Stored, Verification
+from pv.schema.store import Aborted, Ignored, Merged, Stored, Verification, WrittenBlock
 
 
 def verification_text(found: Verification, *, anchored: Sequence[str]) -> str:
@@ -29,9 +30,12 @@ def verification_json(found: Verification) -> str:
     return _dump({"schema": "pv.evidence.verify/1", **_verification(found)})
 
 
-def list_text(rows: Sequence[Stored], aborted: Sequence[Aborted], *, total: int, ignored: int) -> str:
+def list_text(
+    rows: Sequence[Stored], aborted: Sequence[Aborted], blocks: Sequence[WrittenBlock], *, total: int, ignored: int
+) -> str:
     """Newest first; ids and digests in full, because people paste them."""
     said = [(item.time, visible(_aborted(item, with_time=False))) for item in aborted]
+    said += [(item.time, visible(f"BLOCK     {item.contract}  {item.digest}")) for item in blocks]
     for row in rows:
         it = row.statement.predicate
         caught = sum(item.outcome.value == "CAUGHT" for item in it.challenges)
@@ -40,13 +44,20 @@ def list_text(rows: Sequence[Stored], aborted: Sequence[Aborted], *, total: int,
             (it.started, visible(f"{it.result.value:<9} {it.falsifier}  {it.target}  {row.digest}{challenges}"))
         )
     lines = [f"{time}  {line}" for time, line in sorted(said, reverse=True)]
-    closing = f"{len(rows)} of {total} evidence records, {len(aborted)} aborted runs."
+    closing = f"{len(rows)} of {total} evidence records, {len(aborted)} aborted runs, {len(blocks)} discharge blocks."
     if ignored:
         closing += f" {ignored} more records do not count; see pv evidence verify."
     return "\n".join([*lines, "", closing])
 
 
-def list_json(rows: Sequence[Stored], aborted: Sequence[Aborted], *, total: int, ignored: Sequence[Ignored]) -> str:
+def list_json(
+    rows: Sequence[Stored],
+    aborted: Sequence[Aborted],
+    blocks: Sequence[WrittenBlock],
+    *,
+    total: int,
+    ignored: Sequence[Ignored],
+) -> str:
     return _dump(
         {
             "schema": "pv.evidence.list/1",
@@ -66,7 +77,14 @@ def list_json(rows: Sequence[Stored], aborted: Sequence[Aborted], *, total: int,
             ],
             "aborted": [_aborted_json(item) for item in aborted],
             "ignored": [{"digest": item.digest, "why": item.why} for item in ignored],
-            "totals": {"records": total, "shown": len(rows), "aborted": len(aborted), "ignored": len(ignored)},
+            "blocks": [asdict(item) for item in blocks],
+            "totals": {
+                "records": total,
+                "shown": len(rows),
+                "aborted": len(aborted),
+                "ignored": len(ignored),
+                "blocks": len(blocks),
+            },
         }
     )
 
@@ -110,6 +128,16 @@ def record_json(record: Stored) -> str:
     )
 
 
+def block_text(digest: str, written: Sequence[WrittenBlock]) -> str:
+    """A discharge block by what the ledgers say of it."""
+    lines = [f"  discharge block of {item.contract}, run {item.run}, {item.host}, {item.time}" for item in written]
+    return "\n".join(visible(line) for line in (digest, *lines))
+
+
+def block_json(digest: str, written: Sequence[WrittenBlock]) -> str:
+    return _dump({"schema": "pv.evidence.show/1", "digest": digest, "blocks": [asdict(item) for item in written]})
+
+
 def merge_text(merged: Merged) -> str:
     lines = [visible(f"conflict  {item}") for item in merged.result.conflicts]
     lines += [visible(f"problem   {item}") for item in merged.result.problems]
@@ -135,7 +163,8 @@ def merge_json(merged: Merged) -> str:
 def _closing(found: Verification) -> str:
     return (
         f"{found.records} records, {found.attachments} attachments, {found.lines} ledger lines of "
-        f"{len(found.heads)} hosts: {len(found.problems)} problems, {len(found.conflicts)} conflicts, "
+        f"{len(found.heads)} hosts, {found.blocks} discharge blocks: {len(found.problems)} problems, "
+        f"{len(found.conflicts)} conflicts, "
         f"{len(found.aborted)} aborted runs, {len(found.ignored)} records that do not count, "
         f"{len(found.unanchored)} unanchored ledgers."
     )
@@ -167,6 +196,7 @@ def _verification(found: Verification) -> dict[str, Any]:
             "records": found.records,
             "attachments": found.attachments,
             "lines": found.lines,
+            "blocks": found.blocks,
             "hosts": len(found.heads),
             "problems": len(found.problems),
             "conflicts": len(found.conflicts),

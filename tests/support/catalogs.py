@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 
 from pv.catalog import Catalog
 from pv.lint.context import LintContext
@@ -11,6 +13,7 @@ from pv.load import load_text
 from pv.schema.binding import CollectedTest, Collection
 from pv.schema.contract import Discharge
 from pv.schema.settings import Settings
+from pv.schema.store import BlockOrigin
 from support.lint_examples import ROOT
 
 GOOD = (ROOT / "missing-challenge" / "good" / "contracts" / "rope-v1.yaml").read_text(encoding="utf-8")
@@ -23,6 +26,7 @@ def context(
     *texts: str,
     collection: Collection | None = None,
     discharges: dict[str, Discharge] | None = None,
+    blocks: Mapping[str, BlockOrigin] = MappingProxyType({}),
     root: Path = Path("/nowhere"),
 ) -> LintContext:
     """Each text is a file contracts/c<number>-v1.yaml; none means `GOOD` alone."""
@@ -35,6 +39,7 @@ def context(
         root=root,
         collection=collection,
         discharges=discharges,
+        blocks=blocks,
         today=date(2026, 11, 21),
     )
 

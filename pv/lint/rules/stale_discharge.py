@@ -53,8 +53,9 @@ class StaleDischarge(Rule):
                 path, on_key = item.path, True
             elif item.stored is not item.supported and not item.is_unsupported:
                 message = f"the discharge block says {item.name!r} is {item.stored}, today it is {item.supported}"
-            if message:
+            if message or item.is_unsupported:
                 said.add(item.contract)
+            if message:
                 yield self.at(item.loaded, path, message, subject=item.name, on_key=on_key)
         for loaded, contract in context.readable:
             if context.blocks.get(contract.id) is BlockOrigin.EARLIER and contract.id not in said:

@@ -15,13 +15,15 @@ from support.project import CONTRACT, TEST, write_project
 from support.pv_command import Pv
 from support.stores import HOST, add_run, files_of, write_files
 
+BLOCK = "sha256:" + "b10c" * 16
+
 
 @pytest.fixture
 def project(tmp_path):
     root = write_project(tmp_path / "project")
     add_run(root / "evidence", "r1", [{"started": "2026-01-01T00:00:00Z"}])
     second = {"falsifier": "F-2", "result": "CRASH", "tests_passed": 0, "started": "2026-01-02T00:00:00Z"}
-    add_run(root / "evidence", "r2", [second])
+    add_run(root / "evidence", "r2", [second], blocks=[("doubling", BLOCK)])
     return root
 
 
@@ -39,8 +41,8 @@ def test_verify_says_every_number(pv, project):
     assert (said.code, said.err) == (0, "")
     assert said.out == (
         f"head      host-0={head_of(project)}  unanchored: a tail that was cut off would not show\n\n"
-        "2 records, 0 attachments, 6 ledger lines of 1 hosts: 0 problems, 0 conflicts, 0 aborted runs, "
-        "0 records that do not count, 1 unanchored ledgers.\n"
+        "2 records, 0 attachments, 7 ledger lines of 1 hosts, 1 discharge blocks: 0 problems, 0 conflicts, "
+        "0 aborted runs, 0 records that do not count, 1 unanchored ledgers.\n"
     )
 
 
@@ -50,8 +52,8 @@ def test_verify_as_json(pv, project):
     assert document["heads"] == {HOST: head_of(project)}
     assert document["unanchored"] == [HOST]
     assert document["totals"] == {
-        "records": 2, "attachments": 0, "lines": 6, "hosts": 1, "problems": 0, "conflicts": 0, "aborted": 0,
-        "ignored": 0,
+        "records": 2, "attachments": 0, "lines": 7, "blocks": 1, "hosts": 1, "problems": 0, "conflicts": 0,
+        "aborted": 0, "ignored": 0,
     }  # fmt: skip
 
 
@@ -91,7 +93,7 @@ def test_an_aborted_run_is_shown_and_is_no_problem(pv, project):
     add_run(project / "evidence", "r3", [{"falsifier": "F-3"}], end=False)
     said = pv("evidence", "verify")
     assert said.code == 0
-    where = f"(ledger/{HOST}.jsonl:7)"
+    where = f"(ledger/{HOST}.jsonl:8)"
     assert f"aborted   run r3 has no end since 2026-01-01T00:00:00Z {where}; planned F-3 on cpu\n" in said.out
     listed = pv("evidence", "list", "--falsifier", "F-3")
     assert (listed.code, "ABORTED" in listed.out) == (0, True)
@@ -122,24 +124,26 @@ def test_list_is_newest_first_with_whole_digests(pv, project):
     old, new = sorted(Store(project / "evidence"), key=lambda stored: stored.statement.predicate.started)
     assert pv("evidence", "list").out == (
         f"2026-01-02T00:00:00Z  CRASH     F-2  cpu  {new.digest}  1/1 challenges caught\n"
+        f"2026-01-01T00:00:03Z  BLOCK     doubling  {BLOCK}\n"
         f"2026-01-01T00:00:00Z  PASS      FALSIFY-DOUBLE-001  cpu  {old.digest}  1/1 challenges caught\n"
-        "\n2 of 2 evidence records, 0 aborted runs.\n"
+        "\n2 of 2 evidence records, 0 aborted runs, 1 discharge blocks.\n"
     )
 
 
 @pytest.mark.parametrize(
-    ("options", "count"),
+    ("options", "count", "blocks"),
     [
-        (("--result", "PASS"), 1),
-        (("--falsifier", "F-2"), 1),
-        (("--contract", "doubling"), 2),
-        (("--target", "cpu", "--result", "CRASH"), 1),
+        (("--result", "PASS"), 1, 0),
+        (("--falsifier", "F-2"), 1, 0),
+        (("--contract", "doubling"), 2, 1),
+        (("--target", "cpu", "--result", "CRASH"), 1, 0),
     ],
 )
-def test_list_filters(pv, options, count):
+def test_list_filters(pv, options, count, blocks):
     said = pv("evidence", "list", *options, "--output-format", "json")
     document = json.loads(said.out)
     assert (said.code, len(document["records"]), document["totals"]["records"]) == (0, count, 2)
+    assert (len(document["blocks"]), document["totals"]["blocks"]) == (blocks, blocks)
 
 
 def test_a_filter_that_matches_nothing_is_not_green(pv):
@@ -162,6 +166,13 @@ def test_show_takes_the_beginning_of_a_digest(pv, project):
     assert document["statement"] == json.loads(path.read_bytes())
 
 
+def test_show_knows_a_discharge_block(pv):
+    said = pv("evidence", "show", "b10cb10c")
+    assert said.out == f"{BLOCK}\n  discharge block of doubling, run r2, {HOST}, 2026-01-01T00:00:03Z\n"
+    document = json.loads(pv("evidence", "show", BLOCK, "--output-format", "json").out)
+    assert (document["digest"], document["blocks"][0]["contract"]) == (BLOCK, "doubling")
+
+
 @pytest.mark.parametrize(
     ("digest", "problem"),
     [("abc", "is too short; give at least 4 characters"), ("zzzz", "names none of 2 evidence records")],
@@ -178,8 +189,8 @@ def test_merge_brings_another_host_in(pv, project):
     assert said.code == 0
     assert said.out == (
         "merged 1 stores: 1 records, 0 attachments, 3 ledger lines added.\n"
-        "3 records, 0 attachments, 9 ledger lines of 2 hosts: 0 problems, 0 conflicts, 0 aborted runs, "
-        "0 records that do not count, 2 unanchored ledgers.\n"
+        "3 records, 0 attachments, 10 ledger lines of 2 hosts, 1 discharge blocks: 0 problems, 0 conflicts, "
+        "0 aborted runs, 0 records that do not count, 2 unanchored ledgers.\n"
     )
     assert "0 records, 0 attachments, 0 ledger lines added" in pv("evidence", "merge", "other").out
 

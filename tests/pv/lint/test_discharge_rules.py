@@ -7,13 +7,14 @@ import pytest
 from pv.lint.engine import run_rules
 from pv.lint.rule import Stage
 from pv.schema.contract import Discharge, FalsifierDischarge
+from pv.schema.store import BlockOrigin
 from support.catalogs import GOOD, context
 
 ID = "FALSIFY-ROPE-001"
 
 
 def lint(
-    stored: str, supported: str, *, have: str = "", has: tuple[str, ...] = (), name: str = ID
+    stored: str, supported: str, *, have: str = "", has: tuple[str, ...] = (), name: str = ID, origin: str = "last"
 ) -> list[tuple[str, str]]:
     """Findings as (rule, key), the contract's and its falsifier's standing being the same."""
     block = (
@@ -24,7 +25,9 @@ def lint(
         standing=supported,  # type: ignore[arg-type]
         falsifiers={ID: FalsifierDischarge(standing=supported, have=has)},  # type: ignore[arg-type]
     )
-    found = run_rules(context(GOOD + block, discharges={"rope": answer}), {Stage.EVIDENCE})
+    found = run_rules(
+        context(GOOD + block, discharges={"rope": answer}, blocks={"rope": BlockOrigin(origin)}), {Stage.EVIDENCE}
+    )
     return [(item.rule, item.key) for item in found]
 
 
@@ -80,6 +83,25 @@ def test_after_a_falsifier_was_renamed_the_block_is_stale_and_not_edited():
         ("stale-discharge", CONTRACT),
         ("stale-discharge", "discharge.falsifiers.FALSIFY-ROPE-000"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("origin", "supported", "said"),
+    [
+        ("last", "OPEN", []),
+        ("last", "PARTIAL", [("stale-discharge", CONTRACT), ("stale-discharge", FALSIFIER)]),
+        ("earlier", "OPEN", [("stale-discharge", "discharge")]),
+        ("earlier", "PARTIAL", [("stale-discharge", CONTRACT), ("stale-discharge", FALSIFIER)]),
+        ("earlier", "FALSIFIED", [("edited-discharge", CONTRACT), ("edited-discharge", FALSIFIER)]),
+        ("unknown", "OPEN", [("edited-discharge", "discharge")]),
+        ("unknown", "PARTIAL", [("edited-discharge", "discharge")]),
+        ("unrecorded", "OPEN", [("edited-discharge", "discharge")]),
+        ("unknown", "FALSIFIED", [("edited-discharge", CONTRACT), ("edited-discharge", FALSIFIER)]),
+    ],
+)
+def test_the_ledger_says_where_a_block_comes_from(origin, supported, said):
+    """The block is OPEN; one cause is one finding for each place, whatever the evidence says besides."""
+    assert lint("OPEN", supported, origin=origin) == said
 
 
 def test_contract_whose_evidence_was_not_looked_at_is_not_judged():
