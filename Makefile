@@ -34,7 +34,7 @@ self: $(VENV)/.dev  ## pv on its own contracts
 
 bench: $(VENV)/.dev  ## print the figures: quantiser error, tokens per second, start-up times
 	$(BIN)/python -m engine.quant.rmse
-	$(BIN)/python -m engine.bench
+	$(BIN)/q4k bench --teacher --backend cpu --backend reference --prompt-tokens 128 --context 0,256 --start-up
 	$(BIN)/python tests/bench/startup.py
 	$(BIN)/python tests/bench/lint.py
 	$(BIN)/python tests/bench/discharge_overhead.py
@@ -42,8 +42,8 @@ bench: $(VENV)/.dev  ## print the figures: quantiser error, tokens per second, s
 
 peer: $(VENV)/.dev build/llama-venv/.ready  ## the same figures beside llama.cpp, on synthetic models (builds it, 20 minutes)
 	for size in 0.5b 1.5b 7b; do \
-	  $(BIN)/python -m engine.bench --synthetic qwen2.5-$$size --backend cpu-q8 --backend cpu-q16 --threads 2 \
-	    --prompt-tokens 128 --prompt-tokens 512 --new-tokens 32 --peer build/llama-venv/bin/python || exit 1; \
+	  $(BIN)/q4k bench --synthetic qwen2.5-$$size --precision q8 --precision q16 --threads 2 --start-up \
+	    --prompt-tokens 128,512 --context 128 --new-tokens 32 --peer build/llama-venv/bin/python || exit 1; \
 	done
 
 mutation: $(VENV)/.dev  ## mutation score of the modules that decide results, standings and gates (10 minutes)

@@ -16,14 +16,17 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
 
 from engine import quant
 from engine.errors import ModelError
+from engine.gguf.reader import GgufFile, open_gguf
 from engine.gguf.types import GgmlType, ValueType, layout
 
 SEED = 20250912
@@ -49,7 +52,9 @@ SHAPES = {
     "qwen2.5-0.5b": Shape(896, 4864, 24, 14, 2, 151_936, True),
     "qwen2.5-1.5b": Shape(1536, 8960, 28, 12, 2, 151_936, True),
     "qwen2.5-7b": Shape(3584, 18_944, 28, 28, 4, 152_064, False),
+    "tiny": Shape(256, 256, 1, 2, 1, 300, False),
 }
+"""The last one is nobody's: for trying out what takes a model."""
 
 
 @dataclass(frozen=True)
@@ -65,36 +70,61 @@ class _Tensor:
         return int(np.prod(self.shape)) // block_size * type_size
 
 
-def write(name: str, path: str | os.PathLike[str], *, sparse: bool = False) -> Path:
-    """Write a model file; an interrupted write leaves none.
-
-    Args:
-        sparse: the header and as many zero bytes as the weights take, which need no room on most file systems.
+def known(name: str) -> str:
+    """The whole name; '7b' will do for 'qwen2.5-7b'.
 
     Raises:
         ModelError: no such shape.
     """
-    if name not in SHAPES:
-        raise ModelError(f"synthetic model {name!r} is not known; known are {', '.join(SHAPES)}")
-    shape, path = SHAPES[name], Path(path)
+    for whole in (name, f"qwen2.5-{name}"):
+        if whole in SHAPES:
+            return whole
+    raise ModelError(f"synthetic model {name!r} is not known; known are {', '.join(SHAPES)}")
+
+
+def write(name: str, path: str | os.PathLike[str], *, sparse: bool = False) -> Path:
+    """Write a model file; an interrupted write leaves none.
+
+    Args:
+        sparse: norms and biases, and in place of each matrix a hole of its size, which needs no room on most file
+            systems and reads as zeros.
+
+    Raises:
+        ModelError: no such shape.
+    """
+    name, path = known(name), Path(path)
+    shape = SHAPES[name]
     tensors = list(_tensors(shape))
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as out:
             out.write(_header(name, shape, tensors))
             start = out.tell()
-            if sparse:
-                out.truncate(start + sum(_padded(tensor.size_bytes) for tensor in tensors))
-            else:
-                rng = np.random.default_rng(SEED)
-                for tensor in tensors:
-                    for piece in _data(tensor, rng):
-                        out.write(piece)
-                    out.write(bytes(-out.tell() % _ALIGNMENT))
+            rng = np.random.default_rng(SEED)
+            for tensor in tensors:
+                if sparse and tensor.type is not GgmlType.F32:
+                    out.seek(tensor.size_bytes, os.SEEK_CUR)
+                else:
+                    out.writelines(_data(tensor, rng))
+                out.seek(-out.tell() % _ALIGNMENT, os.SEEK_CUR)
+            out.truncate(start + sum(_padded(tensor.size_bytes) for tensor in tensors))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+@contextmanager
+def shapes_only(name: str) -> Iterator[GgufFile]:
+    """A sparse file, opened and already removed: for weights that are made elsewhere.
+
+    Raises:
+        ModelError: no such shape.
+    """
+    with TemporaryDirectory() as folder:
+        file = open_gguf(write(name, Path(folder) / f"{name}.gguf", sparse=True))
+    with file:
+        yield file
 
 
 def _more_bits(layer: int, layers: int) -> bool:
@@ -151,10 +181,22 @@ def _data(tensor: _Tensor, rng: np.random.Generator) -> Iterator[bytes]:
         yield packed.tobytes()
 
 
+def mean_scales(type_: GgmlType) -> dict[int, float]:
+    """Byte offset of each float16 scale in a block, and its mean, for weights with an rms of about `_WEIGHT_RMS`."""
+    if not quant.CODECS[type_].SCALES:
+        return {0: _WEIGHT_RMS}
+    d = _WEIGHT_RMS / _rms_of_unit_scales(type_)
+    return {at: d * _factor(number) for number, at in enumerate(quant.CODECS[type_].SCALES)}
+
+
+def _factor(number: int) -> float:
+    """The minimum of a K type is as large as its mean quant, 7.5 scales, so that weights have both signs."""
+    return 7.5 if number else 1.0
+
+
 def _set_scales(packed: npt.NDArray[np.uint8], type_: GgmlType, d: npt.NDArray[np.float64]) -> None:
     for number, at in enumerate(quant.CODECS[type_].SCALES):
-        # the minimum of a K type is as large as its mean quant, 7.5 scales, so that weights have both signs
-        packed[:, at : at + 2] = (d * (7.5 if number else 1.0)).astype("<f2").view(np.uint8).reshape(-1, 2)
+        packed[:, at : at + 2] = (d * _factor(number)).astype("<f2").view(np.uint8).reshape(-1, 2)
 
 
 def _rms_of_unit_scales(type_: GgmlType) -> float:

@@ -10,7 +10,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from engine.cli import chat, inspect, run
+from engine.cli import bench, chat, inspect, run
 from engine.cli.outcomes import REFUSED, exit_code, say
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -36,7 +36,7 @@ app = typer.Typer(
     context_settings=SETTINGS,
     epilog=EPILOG,
 )
-for _name, _module in (("run", run), ("chat", chat), ("inspect", inspect)):
+for _name, _module in (("run", run), ("chat", chat), ("inspect", inspect), ("bench", bench)):
     app.command(_name)(_module.command)
 
 

@@ -1,4 +1,4 @@
-"""llama.cpp as the other side of `engine.bench --peer`: one process, one model, one request per line.
+"""llama.cpp as the other side of `q4k bench --peer`: one process, one model, one request per line.
 
     python tests/bench/llama_cpp/peer.py MODEL THREADS CONTEXT [perf_counter | process_time]
 
