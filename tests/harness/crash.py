@@ -50,7 +50,7 @@ def wanted(trials: Trials, asked: argparse.Namespace) -> Iterable[tuple[str, Ite
     if asked.every:
         yield "killed before an operation", (lambda n=n: trials.kill_at(n) for n in changing)
         yield "killed amid a write", (lambda n=n: trials.kill_at(n, half=True) for n in trials.writes())
-    for error in ERRORS if asked.errors else ():
+    for error in asked.errno or ERRORS if asked.errors else ():
         yield error, (lambda n=n, e=error: trials.fail_at(n, e) for n in names)
     for error in STAYS_BROKEN if asked.stays else ():
         yield f"{error} and stays", (lambda n=n, e=error: trials.fail_at(n, e, stays=True) for n in changing)
@@ -65,6 +65,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--every", action="store_true")
     parser.add_argument("--errors", action="store_true")
+    parser.add_argument("--errno", choices=ERRORS, action="append")
     parser.add_argument("--stays", action="store_true")
     parser.add_argument("--writers", type=int, default=0)
     parser.add_argument("--runs", type=int, default=10)

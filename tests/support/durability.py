@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from support.file_operations import ERRORS, Failing, half_written, killed
-from support.promises import check, claims_of, count_runs, newest_evidence, written_evidence
+from support.promises import check, claims_of, contracts_of, count_runs, newest_evidence, written_evidence
 from support.quick_discharge import Ended, discharge, falsifiers_of, in_forks, write_few, write_many
 from support.stores import files_of
 
@@ -38,7 +38,7 @@ class Trials:
             ended = discharge(self._base)
             assert ended.code == 0, ended.err
         self.before = files_of(self._base / "evidence")
-        self.claims = claims_of(self._base)
+        self.claims = claims_of(contracts_of(self._base))
         began = time.monotonic()
         self.operations = discharge(self.fresh()).operations
         self.duration_s = time.monotonic() - began

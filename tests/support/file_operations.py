@@ -61,7 +61,7 @@ class Operations:
         self._names = {_DIGEST.findall(name)[0]: f"old-{number}" for number, name in enumerate(there)}
         """Digest -> what stands for it."""
         self._new = itertools.count()
-        self._counts: Counter[str] = Counter()
+        self._counts: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
         self._thread = threading.local()
 

@@ -29,9 +29,9 @@ def contracts_of(root: Path) -> dict[str, Contract]:
     return found
 
 
-def claims_of(root: Path) -> dict[str, Contract]:
-    """What the contract files promise; their blocks left aside."""
-    return {name: contract.model_copy(update={"discharge": None}) for name, contract in contracts_of(root).items()}
+def claims_of(contracts: dict[str, Contract]) -> dict[str, Contract]:
+    """What contracts promise; their blocks left aside."""
+    return {name: contract.model_copy(update={"discharge": None}) for name, contract in contracts.items()}
 
 
 def check(root: Path, before: dict[str, bytes], claims: dict[str, Contract]) -> None:
@@ -51,10 +51,11 @@ def check(root: Path, before: dict[str, bytes], claims: dict[str, Contract]) -> 
     for stored in evidence.records:
         predicate = stored.statement.predicate
         assert predicate.result is not Result.PASS or predicate.run not in unfinished, "a PASS was invented"
-    assert claims_of(root) == claims, "a contract file is torn"
+    contracts = contracts_of(root)
+    assert claims_of(contracts) == claims, "a contract file is torn"
     known = {stored.digest for stored in evidence.records}
-    assert set(written_evidence(root)) <= known, "a block names evidence that is not there"
-    for contract in contracts_of(root).values():
+    assert set(_named(contracts)) <= known, "a block names evidence that is not there"
+    for contract in contracts.values():
         if contract.discharge is not None:
             origin = evidence.blocks.origin(contract.id, contract.discharge)
             assert origin in (BlockOrigin.LAST, BlockOrigin.EARLIER), "a block that pv wrote looks typed"
@@ -86,9 +87,13 @@ def count_runs(root: Path, results: int) -> int:
 
 def written_evidence(root: Path) -> list[str]:
     """What the blocks of the contract files name, where something is discharged."""
+    return _named(contracts_of(root))
+
+
+def _named(contracts: dict[str, Contract]) -> list[str]:
     return [
         digest
-        for contract in contracts_of(root).values()
+        for contract in contracts.values()
         if contract.discharge is not None
         for item in contract.discharge.falsifiers.values()
         if item.standing is Standing.DISCHARGED
