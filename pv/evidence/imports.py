@@ -1,8 +1,13 @@
 """Which files of the project a Python file imports, directly or through others, read from the source.
 
 Every `import` statement counts, also inside functions and under conditions, and so does a literal
-`import_module("a.b")`; importing `a.b` runs `a/__init__.py` too. A name that resolves to no file under the
-project's roots belongs to an installed package and is not followed.
+`import_module("a.b")`; importing `a.b` runs `a/__init__.py` too, and so does being `a/b.py`. A name that resolves to
+no file under the project's roots belongs to an installed package and is not followed.
+
+The library grimp is the judge of this module in the tests, over every module of the repository, and no part of it:
+grimp finds packages by what is loaded and on `sys.path` here, refuses modules outside packages, leaves out folders
+without `__init__.py` below packages - the usual folders of tests - and fails as a whole for one file that cannot be
+parsed. Each of these would leave out what evidence depends on, or make it stale for nothing.
 Not here: imports whose name is computed; a falsifier lists those modules as `subjects`.
 """
 
@@ -57,9 +62,9 @@ class ImportClosure:
             except (OSError, SyntaxError, ValueError) as err:
                 name = file.relative_to(self._root) if file.is_relative_to(self._root) else file.name
                 raise EvidenceError(f"{name}: cannot be fingerprinted: {err}") from err
-            self._direct[file] = frozenset(
-                path for dotted in _imported_names(tree, self._package(file)) for path in self.module(dotted)
-            )
+            package = self._package(file)
+            names = {".".join(package), *_imported_names(tree, package)}
+            self._direct[file] = frozenset(path for dotted in names for path in self.module(dotted)) - {file}
         return self._direct[file]
 
     def _package(self, file: Path) -> list[str]:
