@@ -230,7 +230,9 @@ def _tensor_type(builder: Builder, random: Random) -> None:
 def _offset(builder: Builder, random: Random) -> None:
     info = _info(builder, random)
     step = random.choice((1, 8, 32, 64, -8, -32))
-    info.offset = random.choice((max(0, info.offset + step), random.choice(NUMBERS), _info(builder, random).offset))
+    info.offset = random.choice(
+        (max(0, info.offset + step) % 2**64, random.choice(NUMBERS), _info(builder, random).offset)
+    )
 
 
 def _magic(builder: Builder, random: Random) -> None:
