@@ -6,6 +6,7 @@ The three arguments are inherited descriptors, so nothing that a contract says i
     RECORDS   a pipe to the parent, one JSON object a line
     LIFELINE  a pipe whose other end only the parent holds; when the parent dies, the kernel kills this process group
 
+A worker of pytest-xdist starts in the same way; its spec names two more descriptors, see `pv.process.gateway`.
 The standard library alone is imported before the spec is known. `pv` is appended to `sys.path` if it is not
 installed, and the project's root after it, so that neither can hide an installed module.
 """
@@ -49,6 +50,9 @@ def main(argv: list[str]) -> int:
     sys.argv = ["pytest"]
 
     plugin_module = importlib.import_module(spec["plugin"])
+    if spec["gateway"]:
+        gateway = importlib.import_module("pv.process.gateway")
+        return int(gateway.serve(plugin_module.create(spec, records_fd), *spec["gateway"]))
     import pytest
 
     plugin = plugin_module.create(spec, records_fd)

@@ -91,105 +91,126 @@ def supervise(
         RunError: the child cannot be started.
         Stopped: `stop` was set; the child is dead.
     """
-    with tempfile.TemporaryDirectory(prefix="pv-", ignore_cleanup_errors=True) as temporary:
-        return _Child(root, {**spec, "root": str(root)}, watcher, stop, scrubbed(temporary, environment)).run()
+    with Child(root, spec, watcher, environment) as child, selectors.DefaultSelector() as selector:
+        child.register(selector)
+        timed_out = False
+        while not (timed_out or child.broken or child.has_exited()):
+            if stop is not None and stop.is_set():
+                raise Stopped
+            left_s = watcher.deadline - time.monotonic()
+            timed_out = left_s <= 0
+            pump(selector, left_s)
+        return child.end(selector, timed_out=timed_out)
 
 
-class _Child:
+def pump(selector: selectors.BaseSelector, limit_s: float) -> None:
+    """Read what children have sent, or wait for it a moment, and not beyond `limit_s`."""
+    wait_s = max(0.0, min(_POLL_S, limit_s))
+    if not selector.get_map():
+        time.sleep(wait_s)
+    for key, _ in selector.select(wait_s):
+        key.data(selector)
+
+
+class Child:
+    """One running child; leaving the context kills its group.
+
+    Args:
+        gateway: descriptors that it inherits beside its own; their numbers are `spec["gateway"]`.
+    """
+
     def __init__(
-        self, root: Path, spec: dict[str, Any], watcher: Watcher, stop: threading.Event | None, env: dict[str, str]
-    ) -> None:
+        self, root: Path, spec: dict[str, Any], watcher: Watcher, environment: Mapping[str, str],
+        gateway: tuple[int, ...] = (),
+    ) -> None:  # fmt: skip
+        self.broken = ""
+        """Why the records cannot be trusted."""
         self._watcher = watcher
-        self._stop = stop
         self._reader = Reader()
         self._tail = bytearray()
-        self._broken = ""
         self._started = time.monotonic()
-        with contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack, contextlib.ExitStack() as on_error:
+            folder = tempfile.TemporaryDirectory(prefix="pv-", ignore_cleanup_errors=True)
+            on_error.enter_context(folder)
             spec_file = stack.enter_context(tempfile.TemporaryFile())
-            spec_file.write(json.dumps(spec).encode())
+            spec_file.write(json.dumps({**spec, "root": str(root), "gateway": gateway}).encode())
             spec_file.seek(0)
             self._records, records_w = os.pipe()
             self._output, output_w = os.pipe()
             lifeline_r, self._lifeline = os.pipe()
             for descriptor in (records_w, output_w, lifeline_r):
                 stack.callback(os.close, descriptor)
+            for descriptor in (self._records, self._output, self._lifeline):
+                on_error.callback(os.close, descriptor)
             inherited = (spec_file.fileno(), records_w, lifeline_r)
             try:
                 self._process = subprocess.Popen(
                     [sys.executable, "-P", str(_BOOT), *map(str, inherited)],
-                    cwd=root, env=env, pass_fds=inherited, start_new_session=True,
-                    stdin=subprocess.DEVNULL, stdout=output_w, stderr=output_w,
+                    cwd=root, env=scrubbed(folder.name, environment), pass_fds=(*inherited, *gateway),
+                    start_new_session=True, stdin=subprocess.DEVNULL, stdout=output_w, stderr=output_w,
                 )  # fmt: skip
             except (OSError, ValueError) as err:
-                self._close()
                 raise RunError(f"{sys.executable}: cannot start a test process: {err}") from err
+            self._resources = on_error.pop_all()
         os.set_blocking(self._records, False)
         os.set_blocking(self._output, False)
 
-    def run(self) -> Exit:
-        timed_out = False
-        try:
-            with selectors.DefaultSelector() as selector:
-                selector.register(self._records, selectors.EVENT_READ)
-                selector.register(self._output, selectors.EVENT_READ)
-                while not self._has_exited():
-                    if self._stop is not None and self._stop.is_set():
-                        raise Stopped
-                    now = time.monotonic()
-                    if now >= self._watcher.deadline:
-                        timed_out = True
-                        break
-                    if self._broken:
-                        break
-                    if not selector.get_map():
-                        time.sleep(_POLL_S)
-                    for key, _ in selector.select(min(_POLL_S, self._watcher.deadline - now)):
-                        if not self._read(key.fd):
-                            selector.unregister(key.fd)
-                # What the child had written before it ended; a grandchild that still writes gets no further turn.
-                for descriptor in (self._records, self._output):
-                    if descriptor in selector.get_map():
-                        self._read(descriptor)
-        finally:
-            self._kill()
-            self._close()
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._process.returncode is None:  # once reaped, its number may be somebody else's
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._resources.close()
+
+    def register(self, selector: selectors.BaseSelector) -> None:
+        selector.register(self._records, selectors.EVENT_READ, self._read_records)
+        selector.register(self._output, selectors.EVENT_READ, self._read_output)
+
+    def has_exited(self) -> bool:
+        # Not reaped yet, so that the process group's number cannot be taken by somebody else before it is killed.
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def end(self, selector: selectors.BaseSelector, *, timed_out: bool = False) -> Exit:
+        """What it had written before it ended; a grandchild that still writes gets no further turn. Kills the group."""
+        for descriptor in (self._records, self._output):
+            if descriptor in selector.get_map():
+                selector.get_key(descriptor).data(selector)
+            if descriptor in selector.get_map():
+                selector.unregister(descriptor)
+        self.__exit__()
         return Exit(
             code=self._process.returncode,
             timed_out=timed_out,
-            broken=self._broken,
+            broken=self.broken,
             output=self._tail.decode(errors="replace"),
             duration_s=time.monotonic() - self._started,
         )
 
-    def _has_exited(self) -> bool:
-        # Not reaped yet, so that the process group's number cannot be taken by somebody else before it is killed.
-        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    def _read_output(self, selector: selectors.BaseSelector) -> None:
+        data = _read(selector, self._output)
+        self._tail += data[-_TAIL_BYTES:]
+        del self._tail[:-_TAIL_BYTES]
 
-    def _read(self, descriptor: int) -> bool:
-        """Whether more may come."""
+    def _read_records(self, selector: selectors.BaseSelector) -> None:
+        data = _read(selector, self._records)
+        if self.broken:
+            return
         try:
-            data = os.read(descriptor, _READ_BYTES)
-        except BlockingIOError:
-            return True
-        if not data:
-            return False
-        if descriptor == self._output:
-            self._tail += data[-_TAIL_BYTES:]
-            del self._tail[:-_TAIL_BYTES]
-        elif not self._broken:
-            try:
-                for record in self._reader.feed(data):
-                    self._watcher.record(record, time.monotonic())
-            except ChannelError as err:
-                self._broken = str(err)
-        return True
+            for record in self._reader.feed(data):
+                self._watcher.record(record, time.monotonic())
+        except ChannelError as err:
+            self.broken = str(err)
 
-    def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
 
-    def _close(self) -> None:
-        for descriptor in (self._records, self._output, self._lifeline):
-            os.close(descriptor)
+def _read(selector: selectors.BaseSelector, descriptor: int) -> bytes:
+    """What there is; at the end of the stream, nobody waits for more."""
+    try:
+        data = os.read(descriptor, _READ_BYTES)
+    except BlockingIOError:
+        return b""
+    if not data:
+        selector.unregister(descriptor)
+    return data

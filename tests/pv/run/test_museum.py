@@ -44,7 +44,7 @@ def outcomes(root: Path) -> Iterator[dict[str, Outcome]]:
     batches += [together[0::2], together[1::2]]
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as pool:
         for name, limit_s in (("START_LIMIT_S", 6.0), ("IMPORT_LIMIT_S", 1.5), ("EXIT_GRACE_S", 1.0)):
-            patch.setattr(f"pv.run.session.{name}", limit_s)
+            patch.setattr(f"pv.run.limits.{name}", limit_s)
         found = pool.map(lambda jobs: run_jobs(root, SETTINGS, jobs), batches)
         yield {outcome.job.falsifier: outcome for outcomes in found for outcome in outcomes}
 

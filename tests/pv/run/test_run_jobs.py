@@ -199,7 +199,7 @@ def test_broken_folder_does_not_touch_another(root: Path) -> None:
 
 
 def test_hang_at_exit_is_traced_to_its_test(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pv.run.session.EXIT_GRACE_S", 0.7)
+    monkeypatch.setattr("pv.run.limits.EXIT_GRACE_S", 0.7)
     (root / "test_b.py").write_text(
         "import threading\ndef test_hangs(): threading.Thread(target=threading.Event().wait).start()\n"
     )
