@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -116,11 +117,12 @@ class _Watcher:
             case "imported":
                 self.imported = tuple((str(path), int(size), int(time_ns)) for path, size, time_ns in record["files"])
             case "item":
+                # Contracts hold the same node ids and names, and many tests the same path.
                 test = CollectedTest(
-                    nodeid=str(record["id"]),
-                    path=str(record["path"]),
+                    nodeid=sys.intern(str(record["id"])),
+                    path=sys.intern(str(record["path"])),
                     line=int(record["line"]),
-                    falsifies=tuple(map(str, record["falsifies"])),
+                    falsifies=tuple(sys.intern(str(name)) for name in record["falsifies"]),
                     unconditional_skip=None if record["skip"] is None else str(record["skip"]),
                     xfail=bool(record["xfail"]),
                 )

@@ -16,7 +16,6 @@ import os
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -27,6 +26,7 @@ from pv.load.composer import compose
 from pv.load.nodes import KeyPath, Mapping, Node, SourceMap, dotted, to_data
 from pv.load.rules import LOADER_RULES
 from pv.load.sink import Sink
+from pv.load.source import Source
 from pv.load.text import MAX_BYTES, decode
 from pv.load.validate import validate
 from pv.schema.contract import Contract
@@ -58,9 +58,14 @@ class Parsed(Generic[ModelT]):
     model: ModelT | None
     findings: tuple[Finding, ...]
     locations: SourceMap
-    text: str
+    source: Source
     data: dict[str, Any] | None
     """The file as dict, list, str and None; None if it could not be composed. Set even where the model is None."""
+
+    @property
+    def text(self) -> str:
+        """Without a byte order mark; undecodable bytes are replaced."""
+        return self.source.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +78,14 @@ class Loaded:
     """None if the file has an error."""
     findings: tuple[Finding, ...]
     locations: SourceMap
-    text: str
-    """Without a byte order mark; undecodable bytes are replaced."""
+    source: Source
     data: dict[str, Any] | None = None
     """A file whose contract is None, as dict, list, str and None; None if it could not be composed."""
+
+    @property
+    def text(self) -> str:
+        """Without a byte order mark; undecodable bytes are replaced."""
+        return self.source.text
 
     @property
     def id(self) -> str | None:
@@ -90,10 +99,10 @@ class Loaded:
 class Memory(Protocol):
     """Data of contract files about which the loader had nothing to say, by the sha256 of their bytes."""
 
-    def get(self, sha256: str) -> Any:
+    def get(self, sha256: bytes) -> Any:
         """The data, or None."""
 
-    def put(self, sha256: str, data: Any) -> None: ...
+    def put(self, sha256: bytes, data: Any) -> None: ...
 
 
 def load_text(text: bytes, path: str, memory: Memory | None = None) -> Loaded:
@@ -102,18 +111,18 @@ def load_text(text: bytes, path: str, memory: Memory | None = None) -> Loaded:
     Args:
         memory: saves parsing a file that was parsed before; its types are checked again.
     """
-    sha256 = hashlib.sha256(text).hexdigest() if memory is not None else ""
+    sha256 = hashlib.sha256(text).digest() if memory is not None else b""
     known = memory.get(sha256) if memory is not None else None
     if known is not None:
         with suppress(ValidationError):
-            decoded = text.decode("utf-8")
-            return Loaded(path, Contract.model_validate(known), (), _places(path, decoded), decoded)
+            source = Source(text.decode("utf-8"))
+            return Loaded(path, Contract.model_validate(known), (), SourceMap(path, source.nodes), source)
     parsed = load_model(text, path, Contract)
     if memory is not None and parsed.model is not None and not parsed.findings:
         memory.put(sha256, parsed.data)
     # Ten thousand files as data take more memory than as contracts, and nobody asks for both.
     data = parsed.data if parsed.model is None else None
-    return Loaded(path, parsed.model, parsed.findings, parsed.locations, parsed.text, data)
+    return Loaded(path, parsed.model, parsed.findings, parsed.locations, parsed.source, data)
 
 
 def load_file(root: Path, path: Path, memory: Memory | None = None) -> Loaded:
@@ -131,21 +140,20 @@ def load_file(root: Path, path: Path, memory: Memory | None = None) -> Loaded:
 
 def load_model(text: bytes, path: str, model: type[ModelT]) -> Parsed[ModelT]:
     """Read any other YAML file of pv by the same rules."""
-    sink, decoded, root = _compose(text, path)
+    sink, source, root = _compose(text, path)
     typed = None
     data = to_data(root) if isinstance(root, Mapping) else None
     if root is not None:
         typed = validate(model, root, data, sink)
-    findings = sink.findings()
-    places = _places(path, decoded if root is not None else None)
-    return Parsed(path, None if sink.has_errors else typed, findings, places, decoded, data)
+    places = SourceMap(path, source.nodes)
+    return Parsed(path, None if sink.has_errors else typed, sink.findings(), places, source, data)
 
 
 def load_mapping(raw: bytes, path: str) -> tuple[dict[str, Any] | None, tuple[Finding, ...], SourceMap]:
     """The file as dict, list, str and None, not typed; None if it is not a mapping that can be read."""
-    sink, text, root = _compose(raw, path)
+    sink, source, root = _compose(raw, path)
     data = to_data(root) if isinstance(root, Mapping) else None
-    return data, sink.findings(), _places(path, text if root is not None else None)
+    return data, sink.findings(), SourceMap(path, source.nodes)
 
 
 def read_bytes(path: Path, shown: str, *, limit: int = MAX_BYTES) -> bytes:
@@ -167,26 +175,17 @@ def read_bytes(path: Path, shown: str, *, limit: int = MAX_BYTES) -> bytes:
         os.close(descriptor)
 
 
-def _compose(raw: bytes, path: str) -> tuple[Sink, str, Node | None]:
+def _compose(raw: bytes, path: str) -> tuple[Sink, Source, Node | None]:
     sink = Sink(path)
     text = decode(raw, sink)
     if text is None:
-        return sink, raw[:MAX_BYTES].decode("utf-8", "replace").removeprefix("\ufeff"), None
+        seen = raw[:MAX_BYTES].decode("utf-8", "replace").removeprefix("\ufeff")
+        return sink, Source(seen, can_be_composed=False), None
     root = compose(text, sink)
     if not isinstance(root, Mapping) and not sink.has_errors:
         _report_root(root, sink)
         root = None
-    return sink, text, root
-
-
-def _places(path: str, text: str | None) -> SourceMap:
-    return SourceMap(path, partial(_compose_again, text) if text is not None else lambda: None)
-
-
-# The nodes of a file take 30 times its size. Places are needed for findings alone, and then for one file after another.
-@lru_cache(maxsize=64)
-def _compose_again(text: str) -> Node | None:
-    return compose(text, Sink(""))
+    return sink, Source(text, can_be_composed=root is not None), root
 
 
 def _report_root(root: Node | None, sink: Sink) -> None:

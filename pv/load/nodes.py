@@ -56,6 +56,8 @@ def dotted(path: KeyPath) -> str:
 class SourceMap:
     """Where each key path stands in its file; a path that the file lacks is answered by the nearest one above it."""
 
+    __slots__ = ("_compose", "_path")
+
     def __init__(self, path: str, compose: Callable[[], Node | None]) -> None:
         """
         Args:

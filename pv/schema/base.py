@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from datetime import date
 from typing import Annotated, Any
 
@@ -73,13 +74,17 @@ def _date(value: Any) -> date:
         raise ValueError(f"no such day in the calendar: {value!r}") from None
 
 
+_OFTEN_REPEATED = 64
+"""Characters: ids, node ids, units and metrics recur within a contract and all over a catalog; sentences do not."""
+
+
 def as_text(value: Any) -> str:
     """Not empty and not blank."""
     if not isinstance(value, str):
         raise ValueError("expected text")
     if not value.strip():
         raise ValueError("expected text, got nothing")
-    return str(value)
+    return sys.intern(value) if type(value) is str and len(value) <= _OFTEN_REPEATED else str(value)
 
 
 Number = Annotated[float, BeforeValidator(_number)]

@@ -284,8 +284,9 @@ def _known_in_settings(settings: Settings) -> list[str]:
 
 
 def _sources(catalog: Catalog, findings: Iterable[Finding]) -> dict[str, str]:
-    texts = {loaded.path: loaded.text for loaded in catalog.loaded}
-    for path in {finding.location.path for finding in findings} - set(texts):
+    places = {finding.location.path for finding in findings}
+    texts = {loaded.path: loaded.text for loaded in catalog.loaded if loaded.path in places}
+    for path in places - set(texts):
         file = catalog.root / path
         try:
             if file.is_file() and file.stat().st_size <= _MAX_SOURCE_BYTES:

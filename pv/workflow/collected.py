@@ -14,8 +14,9 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +27,8 @@ from pv.process.tree import tree_digest
 from pv.schema.binding import CollectedTest, Collection
 from pv.schema.settings import Settings
 
-_NAME: Final = "collection.json"
+_NAME: Final = "collection"
+"""Of the cache's file: the key, what is shadowed, what was imported, then one value for each test."""
 _FIELDS: Final = tuple(item.name for item in fields(CollectedTest))
 
 
@@ -37,11 +39,11 @@ def collected(root: Path, settings: Settings, paths: Iterable[str], *, cached: b
     if before is None:
         return collect(root, settings, paths)
     known = recall(root, _NAME)
-    if known is not None and known["key"] == before and all(map(_is_unchanged, known["imported"])):
-        return _from_json(known)
+    if known is not None and next(known, None) == before and (earlier := _restored(known)) is not None:
+        return earlier
     found = collect(root, settings, paths)
     if not found.problems and _key(root, settings, paths) == before:
-        remember(root, _NAME, {"key": before, **_as_json(found)})
+        remember(root, _NAME, chain((before, found.shadowed, found.imported), map(_as_list, found.tests)))
     return found
 
 
@@ -63,17 +65,21 @@ def _is_unchanged(entry: list[Any]) -> bool:
     return (status.st_size, status.st_mtime_ns) == (size, time_ns)
 
 
-def _as_json(collection: Collection) -> dict[str, Any]:
-    tests = [[getattr(test, name) for name in _FIELDS] for test in collection.tests]
-    return {"tests": tests, "shadowed": collection.shadowed, "imported": collection.imported}
+def _as_list(test: CollectedTest) -> list[Any]:
+    return [getattr(test, name) for name in _FIELDS]
 
 
-def _from_json(value: dict[str, Any]) -> Collection:
+def _restored(values: Iterator[Any]) -> Collection | None:
+    """The collection, unless a file that it had imported has changed."""
+    shadowed, imported = next(values), next(values)
+    if not all(map(_is_unchanged, imported)):
+        return None
     return Collection(
         tests=tuple(
-            CollectedTest(nodeid, path, line, tuple(falsifies), *rest)
-            for nodeid, path, line, falsifies, *rest in value["tests"]
+            # Contracts hold the same node ids and names, and many tests the same path.
+            CollectedTest(sys.intern(nodeid), sys.intern(path), line, tuple(map(sys.intern, falsifies)), *rest)
+            for nodeid, path, line, falsifies, *rest in values
         ),
-        shadowed=tuple((nodeid, line) for nodeid, line in value["shadowed"]),
-        imported=tuple((path, size, time_ns) for path, size, time_ns in value["imported"]),
+        shadowed=tuple((nodeid, line) for nodeid, line in shadowed),
+        imported=tuple((path, size, time_ns) for path, size, time_ns in imported),
     )

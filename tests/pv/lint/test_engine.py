@@ -66,7 +66,7 @@ def test_finding_under_an_unregistered_name_is_shown():
     made_up = Finding("not-registered", Severity.ERROR, "m", Location("contracts/c0-v1.yaml"))
     lint = context()
     loaded = lint.catalog.loaded[0]
-    broken = Loaded(loaded.path, None, (made_up,), loaded.locations, loaded.text)
+    broken = Loaded(loaded.path, None, (made_up,), loaded.locations, loaded.source)
     object.__setattr__(lint.catalog, "loaded", (broken,))
     assert run_rules(lint, {Stage.FILE, Stage.CATALOG}) == [made_up]
 

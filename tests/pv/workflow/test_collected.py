@@ -94,7 +94,7 @@ def change_settings(project: Project, _patch: pytest.MonkeyPatch) -> None:
 
 
 def damage(project: Project, _patch: pytest.MonkeyPatch) -> None:
-    path = project.root / ".pv-cache/collection.json"
+    path = project.root / ".pv-cache/collection"
     path.write_bytes(path.read_bytes().replace(b"test_double", b"test_dauble"))
 
 
