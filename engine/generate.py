@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from engine import sampling
 from engine.errors import ContextError
 from engine.kv_cache import KvCache
-from engine.models.protocol import Model
+from engine.models.protocol import Model, NamesNextToken
 from engine.ops.protocol import F32
 from engine.sampling import Sampling
 from engine.trace import Tap
@@ -17,6 +17,9 @@ from engine.trace import Tap
 # Attention scores of one chunk are H x 256 x S float32, 115 MiB for 28 heads at 4,096 positions; of a whole prompt
 # they would grow with its square.
 PREFILL_CHUNK = 256
+
+Advance = Callable[[Sequence[int]], int]
+"""Runs tokens that follow those in the cache, and chooses the next one."""
 
 
 @dataclass(slots=True)
@@ -66,26 +69,40 @@ def generate(
         raise ContextError("prompt is empty; it must have at least one token")
     if len(prompt_ids) > kv_cache.max_positions:
         raise ContextError(f"prompt has {len(prompt_ids)} tokens, the context holds {kv_cache.max_positions}")
-    rng = sampling.generator(params)
+    advance = _greedy(model, kv_cache) if params.greedy and tap is None else None
+    advance = advance or _sampled(model, kv_cache, params, tap)
     start = time.perf_counter()
-    logits = prefill(model, prompt_ids, kv_cache, tap=tap)
+    token_id = advance(prompt_ids)
     timings.prefill_tokens += len(prompt_ids)
     timings.prefill_s += time.perf_counter() - start
     for remaining in range(max_tokens - 1, -1, -1):
-        token_id = sampling.sample(logits[-1], params, rng)
         yield token_id
         if not remaining or is_end(token_id, end_ids) or kv_cache.length >= kv_cache.max_positions:
             return
         start = time.perf_counter()
-        logits = model.forward([token_id], kv_cache, tap=tap, last_only=True)
+        token_id = advance([token_id])
         timings.decode_tokens += 1
         timings.decode_s += time.perf_counter() - start
 
 
+def _greedy(model: Model, kv_cache: KvCache) -> Advance | None:
+    """The model's own choice, if it makes one: its logits do not come here."""
+    if not isinstance(model, NamesNextToken):
+        return None
+    chooser = model
+    return lambda token_ids: chooser.next_token(token_ids, kv_cache)
+
+
+def _sampled(model: Model, kv_cache: KvCache, params: Sampling, tap: Tap | None) -> Advance:
+    rng = sampling.generator(params)
+    return lambda ids: sampling.sample(prefill(model, ids, kv_cache, tap=tap)[-1], params, rng)
+
+
 def prefill(model: Model, prompt_ids: Sequence[int], kv_cache: KvCache, *, tap: Tap | None = None) -> F32:
-    """Run the prompt in chunks; the logits (1, V) of its last token."""
-    for start in range(0, len(prompt_ids), PREFILL_CHUNK):
-        logits = model.forward(prompt_ids[start : start + PREFILL_CHUNK], kv_cache, tap=tap, last_only=True)
+    """Run the prompt, in chunks unless the model cuts it itself; the logits (1, V) of its last token."""
+    chunk = len(prompt_ids) if isinstance(model, NamesNextToken) else PREFILL_CHUNK
+    for start in range(0, len(prompt_ids), chunk):
+        logits = model.forward(prompt_ids[start : start + chunk], kv_cache, tap=tap, last_only=True)
     return logits
 
 

@@ -81,3 +81,8 @@ class DeviceKvCache:
     def reset(self) -> None:
         """Forget everything."""
         self._length = 0
+
+    def release(self) -> None:
+        """Give the memory back; nothing can be appended or viewed from now on."""
+        self._length = self.max_positions = 0
+        self._keys = self._values = self._keys[:0].clone()

@@ -94,10 +94,13 @@ def _decoded(x: Any, weight: DeviceWeight) -> Any:
     out = _new(x, x.shape[0], rows)
     step = max(1, DECODED_WEIGHTS_AT_ONCE // max(columns, 1))
     for start in range(0, rows, step):
-        values = decode.decode(weight.type, weight.planes["raw"][start : start + step])
-        part = DeviceWeight(weight.name, GgmlType.F32, tuple(values.shape), {"values": values})
-        out[:, start : start + step] = _float(x, part)
+        out[:, start : start + step] = _float(x, _decoded_rows(weight, start, start + step))
     return out
+
+
+def _decoded_rows(weight: DeviceWeight, start: int, end: int) -> DeviceWeight:
+    values = decode.decode(weight.type, weight.planes["raw"][start:end])
+    return DeviceWeight(weight.name, GgmlType.F32, tuple(values.shape), {"values": values})
 
 
 def _new(like: Any, *shape: int) -> Any:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from engine import quant
-from engine.gguf.types import GgmlType, layout
+from engine.gguf.types import GgmlType
 from engine.ops import cuda
 from engine.ops.cuda import decode, products, resident, target, weights
 from engine.ops.protocol import Weight
+from support.packed_weights import random_packed
 
 KINDS = tuple(decode.DECODERS)
 
@@ -19,13 +20,7 @@ def name(kind: GgmlType) -> str:
 
 
 def random_weight(kind: GgmlType, rows: int, columns: int) -> Weight:
-    """Every bit random, scales finite."""
-    rng = np.random.default_rng([kind, rows])
-    block_size, type_size = layout(kind)
-    blocks = rng.integers(0, 256, (rows * columns // block_size, type_size), dtype=np.uint8)
-    for at in quant.codec(kind).SCALES:
-        blocks[:, at : at + 2] = rng.normal(0, 0.1, (len(blocks), 1)).astype("<f2").view(np.uint8)
-    return Weight("w", kind, (rows, columns), blocks.reshape(rows, columns // block_size * type_size))
+    return random_packed(kind, rows, columns, np.random.default_rng([kind, rows]))
 
 
 def test_every_type_has_a_kernel_or_a_decoder() -> None:
