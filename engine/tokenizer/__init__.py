@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken
 from tokenizers import Tokenizer as BpeTokenizer
 
 from engine.errors import TokenizerError
 from engine.gguf.reader import GgufFile
-from engine.tokenizer.pretokenizers import PRETOKENIZERS
-from engine.tokenizer.stream import TextStream, token_bytes
+from engine.tokenizer import byte_level, sentencepiece
+from engine.tokenizer.stream import TextStream, byte_token, token_bytes
 from engine.tokenizer.vocabulary import TokenType, Vocabulary, read_vocabulary
 
 __all__ = ["TextStream", "TokenType", "Tokenizer", "Vocabulary"]
 
 # Control tokens that end a turn in one family or another; a file may name only some of them as eos or eot.
-_ENDS = frozenset({"<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|end_of_text|>"})
+_ENDS = frozenset(
+    {
+        *("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|end_of_text|>", "<|return|>"),
+        *("<end_of_turn>", "<end_of_utterance>", "<EOT>", "<｜end▁of▁sentence｜>"),
+    }
+)
+_BUILDERS = {"gpt2": byte_level.build, "llama": sentencepiece.build}
 
 
 class Tokenizer:
@@ -26,6 +32,7 @@ class Tokenizer:
         self.vocabulary = vocabulary
         self._special = frozenset(vocabulary.of_type(TokenType.CONTROL))
         self._user_defined = frozenset(vocabulary.of_type(TokenType.USER_DEFINED))
+        self._bytes = {byte_token(byte): bytes([byte]) for byte in range(256)}
         self._bpe = build_bpe(vocabulary)
         self.end_ids = self._find_ends()
         """Ids after which generation stops."""
@@ -93,9 +100,15 @@ class Tokenizer:
             token = self.vocabulary.tokens[token_id]
             if token_id in self._special:
                 return b"" if skip_special else token.encode("utf-8", "replace")
-            return token.encode("utf-8", "replace") if token_id in self._user_defined else token_bytes(token)
+            return token.encode("utf-8", "replace") if token_id in self._user_defined else self._text_bytes(token)
 
-        return TextStream(bytes_of)
+        return TextStream(bytes_of, drop_space=self.vocabulary.add_space_prefix)
+
+    def _text_bytes(self, token: str) -> bytes:
+        """Bytes that the text of a normal token stands for."""
+        if self.vocabulary.model == "gpt2":
+            return token_bytes(token)
+        return self._bytes.get(token) or token.replace(sentencepiece.SPACE, " ").encode("utf-8", "replace")
 
     def decode(self, token_ids: Iterable[int], *, skip_special: bool = True) -> str:
         """Text of all ids; bytes that form no character become U+FFFD.
@@ -117,19 +130,8 @@ class Tokenizer:
 
 
 def build_bpe(vocabulary: Vocabulary) -> BpeTokenizer:
-    """The `tokenizers` object of a vocabulary: normalise, split, byte-level, merge."""
-    split = PRETOKENIZERS[vocabulary.pre]
-    ids = {token: index for index, token in enumerate(vocabulary.tokens)}
-    bpe = BpeTokenizer(models.BPE(vocab=ids, merges=list(vocabulary.merges)))
-    if split.nfc:
-        bpe.normalizer = normalizers.NFC()
-    bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(split.pattern), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    bpe.decoder = decoders.ByteLevel()
+    """The `tokenizers` object of a vocabulary."""
+    bpe = _BUILDERS[vocabulary.model](vocabulary)
     # One list in id order: for tokens that are prefixes of each other the library prefers the longest.
     for kind, is_special in ((TokenType.CONTROL, True), (TokenType.USER_DEFINED, False)):
         added = [

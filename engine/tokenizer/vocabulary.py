@@ -1,11 +1,13 @@
 """The vocabulary stored in a GGUF file, checked before anything is built from it.
 
-    tokenizer.ggml.model            'gpt2': byte-level BPE
-    tokenizer.ggml.pre              name of the pre-tokenizer, see `engine.tokenizer.pretokenizers`
+    tokenizer.ggml.model            'gpt2': byte-level BPE; 'llama': BPE as SentencePiece does it
+    tokenizer.ggml.pre              gpt2: name of the pre-tokenizer, see `engine.tokenizer.pretokenizers`
     tokenizer.ggml.tokens           array of strings, index = token id
     tokenizer.ggml.token_type       array of i32, see `TokenType`; absent: all normal
-    tokenizer.ggml.merges           array of 'left right', best first
+    tokenizer.ggml.merges           gpt2: array of 'left right', best first
+    tokenizer.ggml.scores           llama: array of f32, the higher is merged first
     tokenizer.ggml.<x>_token_id     u32; bos, eos, eot, eom, padding, ...
+    tokenizer.ggml.add_bos_token, add_space_prefix          bool; what holds without them is known by model and pre
 
 Source: the GGUF specification; llama_token_type in llama.h.
 """
@@ -23,14 +25,17 @@ from engine.gguf.display import escape, quote
 from engine.gguf.reader import GgufFile
 from engine.gguf.types import ValueType
 from engine.tokenizer.pretokenizers import PRETOKENIZERS
-from engine.tokenizer.stream import BYTE_SYMBOLS
+from engine.tokenizer.stream import BYTE_SYMBOLS, byte_token
 
+MODELS = ("gpt2", "llama")
 # Real vocabularies end near 2^18 tokens and 2^19 merges, and their longest tokens are runs of some hundred spaces.
 _MOST_TOKENS = 1 << 21
 _MOST_MERGES = 1 << 22
 _LONGEST_TOKEN_BYTES = 1 << 16
 
 _SPECIAL_IDS = ("bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "mask", "cls")
+_SENTENCEPIECE_IDS = {"unknown": 0, "bos": 1, "eos": 2}
+"""What SentencePiece gives out where a file does not say."""
 
 
 class TokenType(IntEnum):
@@ -48,13 +53,22 @@ class TokenType(IntEnum):
 class Vocabulary:
     """Checked contents; ids are indices into `tokens`."""
 
+    model: str
+    """One of `MODELS`."""
     tokens: Sequence[str]
     types: Sequence[int]
     merges: Sequence[tuple[str, str]]
+    """gpt2: best first; empty otherwise."""
+    scores: Sequence[float]
+    """llama: by id; empty otherwise."""
     pre: str
+    """gpt2: name of the pre-tokenizer; empty otherwise."""
     special_ids: Mapping[str, int]
     """bos, eos, eot, ... as far as the file names them."""
     add_bos: bool
+    """Whether a text without a chat template starts with the BOS token."""
+    add_space_prefix: bool
+    """llama: whether a text is encoded as if a space came before it."""
 
     def of_type(self, kind: TokenType) -> list[int]:
         """Ids of one type, ascending."""
@@ -62,27 +76,58 @@ class Vocabulary:
 
 
 def read_vocabulary(file: GgufFile) -> Vocabulary:
-    """Read and check a byte-level BPE vocabulary.
+    """Read and check a vocabulary.
 
     Raises:
         TokenizerError: the tokenizer is of another kind, or its arrays contradict each other.
         GgufError: a key is missing or of another type.
     """
     reader = _Reader(file)
-    reader.choose("model", ["gpt2"])
+    model = reader.choose("model", MODELS)
+    return _byte_level(file, reader, model) if model == "gpt2" else _sentencepiece(file, reader, model)
+
+
+def _byte_level(file: GgufFile, reader: _Reader, model: str) -> Vocabulary:
     pre = reader.choose("pre", sorted(PRETOKENIZERS))
     tokens = reader.strings("tokens", _MOST_TOKENS)
     special_ids = reader.special_ids(len(tokens))
     types = reader.token_types(len(tokens))
-    reader.check_scores(len(tokens))
+    reader.scores(len(tokens))
     ids = reader.unique(tokens)
+    reader.check_bytes(ids, BYTE_SYMBOLS)
+    add_bos = file.get("tokenizer.ggml.add_bos_token", bool, default=PRETOKENIZERS[pre].add_bos)
     return Vocabulary(
+        model=model,
         tokens=tokens,
         types=types,
         merges=reader.merges(ids),
+        scores=(),
         pre=pre,
         special_ids=special_ids,
-        add_bos=bool(file.get("tokenizer.ggml.add_bos_token", bool, default=False)),
+        add_bos=bool(add_bos) and "bos" in special_ids,
+        add_space_prefix=False,
+    )
+
+
+def _sentencepiece(file: GgufFile, reader: _Reader, model: str) -> Vocabulary:
+    tokens = reader.strings("tokens", _MOST_TOKENS)
+    named = reader.special_ids(len(tokens))
+    types = reader.token_types(len(tokens))
+    scores = reader.scores(len(tokens))
+    if scores is None:
+        raise reader.error("M06", "tokenizer.ggml.scores is missing; model 'llama' merges by score")
+    reader.check_bytes(reader.unique(tokens), [byte_token(byte) for byte in range(256)])
+    special_ids = {name: index for name, index in _SENTENCEPIECE_IDS.items() if index < len(tokens)} | named
+    return Vocabulary(
+        model=model,
+        tokens=tokens,
+        types=types,
+        merges=(),
+        scores=scores,
+        pre="",
+        special_ids=special_ids,
+        add_bos=bool(file.get("tokenizer.ggml.add_bos_token", bool, default=True)),
+        add_space_prefix=bool(file.get("tokenizer.ggml.add_space_prefix", bool, default=True)),
     )
 
 
@@ -132,15 +177,20 @@ class _Reader:
             raise self.error("M06", f"token type {min(unknown)} is not one of 1..{max(TokenType)}")
         return types
 
-    def check_scores(self, size: int) -> None:
-        """Scores are for other kinds of tokenizer; here they only have to be what they say."""
+    def scores(self, size: int) -> list[float] | None:
+        """Scores by id; None if the file has none."""
         array = self._file.get("tokenizer.ggml.scores", np.ndarray, default=None)
         if array is None:
-            return
+            return None
         if array.dtype != np.float32:
             raise self.error("M07", f"tokenizer.ggml.scores must be an array of {ValueType.F32.label}")
         if len(array) != size:
             raise self.error("M06", f"lengths differ: {size} tokens, {len(array)} scores")
+        if not np.isfinite(array).all():
+            index = int(np.flatnonzero(~np.isfinite(array))[0])
+            raise self.error("M07", f"score {index} is {array[index]}; scores must be finite")
+        scores: list[float] = array.tolist()
+        return scores
 
     def unique(self, tokens: Sequence[str]) -> dict[str, int]:
         ids: dict[str, int] = {}
@@ -153,9 +203,11 @@ class _Reader:
                 raise self.error("M11", f"token {index} is {size} bytes long, must be 1..{_LONGEST_TOKEN_BYTES}")
             if (first := ids.setdefault(token, index)) != index:
                 raise self.error("M08", f"token {index} repeats token {first}, {quote(token, 40)}")
-        if missing := [symbol for symbol in BYTE_SYMBOLS if symbol not in ids]:
-            raise self.error("M09", f"{len(missing)} of the 256 byte tokens are missing, first {quote(missing[0])}")
         return ids
+
+    def check_bytes(self, ids: Mapping[str, int], byte_tokens: Sequence[str]) -> None:
+        if missing := [token for token in byte_tokens if token not in ids]:
+            raise self.error("M09", f"{len(missing)} of the 256 byte tokens are missing, first {quote(missing[0])}")
 
     def merges(self, ids: Mapping[str, int]) -> list[tuple[str, str]]:
         merges = []

@@ -160,11 +160,15 @@ def with_merge(index: int, text: str) -> list[str]:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], type[EngineError], str]] = {
-    "other model": (broken(model="llama"), TokenizerError, r"GGUF-K12: tokenizer.ggml.model 'llama' is not supported"),
+    "other model": (
+        broken(model="bert"),
+        TokenizerError,
+        r"GGUF-K12: .*model 'bert' is not supported; supported: gpt2, llama$",
+    ),
     "unknown pre": (
         broken(pre="mystery"),
         TokenizerError,
-        r"GGUF-K12: tokenizer.ggml.pre 'mystery' is not supported; supported: deepseek-r1-qwen, gpt-2, qwen2$",
+        r"GGUF-K12: tokenizer.ggml.pre 'mystery' is not supported; supported: .*gpt-2, .*, qwen2, .*$",
     ),
     "no pre": (broken(pre=None), GgufError, r"GGUF-K13: metadata key 'tokenizer.ggml.pre' is missing"),
     "M05 eos": (
