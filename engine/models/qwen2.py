@@ -25,6 +25,7 @@ from engine.gguf.reader import GgufFile
 from engine.kv_cache import KvCache
 from engine.models.hyperparameters import Hyperparameters
 from engine.models.tensors import TensorTable
+from engine.ops import fused
 from engine.ops.protocol import F32, I64, Ops, Weight
 from engine.trace import Tap
 
@@ -197,19 +198,18 @@ class Qwen2:
         ops, config = self.ops, self.config
         tokens = x.shape[0]
         normed = ops.rms_norm(x, layer.attn_norm, eps=config.rms_norm_eps)
-        q, k, v = (ops.matmul(normed, weight) for weight in (layer.attn_q, layer.attn_k, layer.attn_v))
+        q, k, v = fused.multiply_all(ops, normed, (layer.attn_q, layer.attn_k, layer.attn_v))
         q_bias, k_bias = ops.add_bias(q, layer.attn_q_bias), ops.add_bias(k, layer.attn_k_bias)
         v_bias = ops.add_bias(v, layer.attn_v_bias)
         q_heads = q_bias.reshape(tokens, config.num_heads, config.head_dim)
         k_heads = k_bias.reshape(tokens, config.num_kv_heads, config.head_dim)
         v_heads = v_bias.reshape(tokens, config.num_kv_heads, config.head_dim)
-        q_rope = ops.rope(q_heads, positions, theta=config.rope_theta)
-        k_rope = ops.rope(k_heads, positions, theta=config.rope_theta)
-        kv_cache.append(number, k_rope, v_heads)
+        q_rope, k_rope = fused.rope_append(
+            ops, q_heads, k_heads, v_heads, positions, kv_cache, number, theta=config.rope_theta
+        )
         keys, values = kv_cache.view(number)
         attn_out = ops.attention(q_rope, keys, values, positions).reshape(tokens, config.num_heads * config.head_dim)
-        attn_proj = ops.matmul(attn_out, layer.attn_output)
-        residual = ops.add(x, attn_proj)
+        attn_proj, residual = fused.add_product(ops, x, attn_out, layer.attn_output)
         if tap:
             for name, array in (
                 ("attn_norm", normed),
@@ -231,10 +231,8 @@ class Qwen2:
     def _ffn_block(self, x: F32, layer: _Layer, number: int, tap: Tap | None) -> F32:
         ops = self.ops
         normed = ops.rms_norm(x, layer.ffn_norm, eps=self.config.rms_norm_eps)
-        gate, up = ops.matmul(normed, layer.ffn_gate), ops.matmul(normed, layer.ffn_up)
-        activated = ops.swiglu(gate, up)
-        down = ops.matmul(activated, layer.ffn_down)
-        residual = ops.add(x, down)
+        gate, up, activated = fused.gated_product(ops, normed, layer.ffn_gate, layer.ffn_up)
+        down, residual = fused.add_product(ops, x, activated, layer.ffn_down)
         if tap:
             for name, array in (
                 ("ffn_norm", normed),

@@ -62,19 +62,27 @@ def quantised(x: Any) -> Quantised:
         return kept
     tokens, columns = x.shape
     assert x.is_contiguous(), "launchers hand over contiguous activations"
-    out = empty(tokens, columns, x.device)
+    out = kept_with(x)
     blocks = columns // 32
     launch(
         quantise, (triton.cdiv(blocks, _BLOCKS), 1, tokens), warps=4,
         x=x, xq=out.xq, xd=out.xd, xs=out.xs, x16=out.x16, blocks=blocks, BLOCKS=_BLOCKS,
     )  # fmt: skip
-    keep(x, out)
     return out
 
 
-def keep(x: Any, out: Quantised) -> None:
-    """Leave the quantised form with the tensor that it is of; nobody writes to activations afterwards."""
-    x.quantised = out
+def kept_with(x: Any) -> Quantised:
+    """Room for the quantised form of x (T, K), left with it: the launch that writes x writes both."""
+    tokens, columns = x.shape
+    out = empty(tokens, columns, x.device)
+    x.quantised = out  # nobody writes to activations afterwards
+    return out
+
+
+def arguments(form: Quantised | None, other: Any, names: tuple[str, ...] = ("xq", "xd", "xs", "x16")) -> dict[str, Any]:
+    """The fields as arguments of a kernel; where there is no form, another tensor that is not written."""
+    fields = (other,) * 4 if form is None else (form.xq, form.xd, form.xs, form.x16)
+    return dict(zip(names, fields, strict=True))
 
 
 def halves(x: Any) -> tuple[Any, Any]:
@@ -84,9 +92,14 @@ def halves(x: Any) -> tuple[Any, Any]:
         return kept[0], kept[1]
     tokens, columns = x.shape
     assert x.is_contiguous(), "launchers hand over contiguous activations"
-    xh = torch.empty((tokens, columns), dtype=torch.float16, device=x.device)
-    scale = torch.empty(tokens, dtype=torch.float32, device=x.device)
+    xh, scale = halves_kept_with(x)
     # with 4 warps triton 3.6 spills a register on sm_80
     launch(half_rows, (tokens, 1, 1), warps=8, x=x, xh=xh, scale=scale, size=columns, BLOCK=1024)
-    x.halves = (xh, scale)
     return xh, scale
+
+
+def halves_kept_with(x: Any) -> tuple[Any, Any]:
+    """Room for what `halves` gives, left with x: the launch that writes x writes both."""
+    xh = torch.empty(x.shape, dtype=torch.float16, device=x.device)
+    x.halves = (xh, torch.empty(x.shape[0], dtype=torch.float32, device=x.device))
+    return x.halves[0], x.halves[1]

@@ -1,12 +1,14 @@
-"""Tile sizes by GPU generation and kind of weight: a committed table, so that no run chooses its own summation order.
+"""Tile sizes and splits by GPU generation and shape: a committed table, so that no run chooses its own order of sums.
 
-Chosen from compiled code (instructions per weight, registers, shared memory; see the contracts); not yet timed on a
-GPU. A generation without an entry uses the newest older one. Entry 0 is for Triton's interpreter, where time goes
+Chosen from compiled code (instructions per weight, registers, shared memory; see the contracts) and from how many
+programs fill a GPU; not yet timed on one. Two GPUs have entries of their own, and every other one takes `DEFAULT`,
+whose tiles fit the 99 KiB of shared memory of the smallest. `INTERPRETED` is for Triton's interpreter, where time goes
 with the number of programs and not with their size.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from engine.gguf.types import GgmlType
@@ -19,7 +21,7 @@ class Matvec:
 
     rows: int
     blocks: int
-    """At most; the launcher halves it until it divides the blocks of a row."""
+    """At most; the launcher halves it until it divides the blocks of a row. Columns where a type has no blocks."""
     warps: int
 
 
@@ -44,50 +46,88 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    matvec: dict[GgmlType, Matvec]
-    exact: dict[GgmlType, Matvec]
-    matmul: dict[GgmlType, Matmul]
+    name: str
+    matvec: Mapping[GgmlType, Matvec]
+    gated: Mapping[GgmlType, Matvec]
+    """Of ffn_gate and ffn_up in one launch; half of the rows are of either, 32 or more."""
+    exact: Mapping[GgmlType, Matvec]
+    matmul: Mapping[GgmlType, Matmul]
     attention: Attention
-    splits: tuple[tuple[int, int], ...]
-    """(rows at most, parts of K): narrow outputs have too few row tiles to fill a GPU; ascending."""
+    splits: Mapping[tuple[int, int], int]
+    """Parts that the columns of a product in decode are cut into, by rows and columns of the weight."""
+    narrow: tuple[int, int]
+    """(rows at most, parts) of a shape that `splits` does not name."""
 
 
 _FLOATS = (GgmlType.F32, GgmlType.F16, GgmlType.BF16)
 
-_GPU = Table(
+# Narrow outputs have too few row tiles to fill a GPU. Rows and columns of q, k and v in one launch, of q and k, of v
+# where it has a type of its own, of attn_output, ffn_gate and ffn_up in one launch, ffn_down, and the output.
+_QWEN_7B = {
+    (4608, 3584): 4, (4096, 3584): 4, (512, 3584): 7, (3584, 3584): 4, (37888, 3584): 1, (3584, 18944): 4,
+    (152064, 3584): 1,
+}  # fmt: skip
+_QWEN_1_5B = {
+    (2048, 1536): 3, (1792, 1536): 3, (256, 1536): 3, (1536, 1536): 3, (17920, 1536): 1, (1536, 8960): 7,
+    (151936, 1536): 1,
+}  # fmt: skip
+# Of this model Q5_0 has no kernel, and products of it are decoded; v and the output are Q8_0.
+_QWEN_0_5B = {(128, 896): 4, (896, 4864): 8, (151936, 896): 1}
+
+_H200 = Table(
+    name="sm_90: H100, H200",
     matvec={
         GgmlType.Q4_K: Matvec(rows=16, blocks=2, warps=2),
         GgmlType.Q6_K: Matvec(rows=8, blocks=2, warps=2),
         GgmlType.Q8_0: Matvec(rows=16, blocks=16, warps=4),
         **dict.fromkeys(_FLOATS, Matvec(rows=8, blocks=512, warps=4)),
     },
+    gated={
+        GgmlType.Q4_K: Matvec(rows=64, blocks=2, warps=8),
+        GgmlType.Q6_K: Matvec(rows=64, blocks=2, warps=16),
+        GgmlType.Q8_0: Matvec(rows=64, blocks=16, warps=16),
+        **dict.fromkeys(_FLOATS, Matvec(rows=64, blocks=256, warps=16)),
+    },
     exact=dict.fromkeys((GgmlType.Q4_K, GgmlType.Q6_K), Matvec(rows=16, blocks=2, warps=4))
     | {GgmlType.Q8_0: Matvec(rows=16, blocks=16, warps=4)},
     matmul=dict.fromkeys((GgmlType.Q4_K, GgmlType.Q6_K, GgmlType.Q8_0), Matmul(rows=128, tokens=128, warps=8, stages=2))
     | dict.fromkeys(_FLOATS, Matmul(rows=64, tokens=64, warps=4, stages=1)),
     attention=Attention(tokens=64, slots=32, parts=8, warps=4),
-    splits=((8192, 4),),
+    splits=_QWEN_7B | _QWEN_1_5B | _QWEN_0_5B,
+    narrow=(8192, 4),
 )
 # with 4 warps the tile of prefill does not fit the registers of sm_80 and 8 bytes of each thread go to memory
-_SM_80 = replace(_GPU, attention=Attention(tokens=64, slots=32, parts=8, warps=8))
-_INTERPRETED = Table(
+_A100 = replace(_H200, name="sm_80: A100", attention=Attention(tokens=64, slots=32, parts=8, warps=8))
+DEFAULT = replace(
+    _A100,
+    name="default",
+    matmul=dict.fromkeys(_H200.matmul, Matmul(rows=64, tokens=64, warps=4, stages=1)),
+    splits={},
+)
+INTERPRETED = Table(
+    name="interpreted",
     matvec=dict.fromkeys((GgmlType.Q4_K, GgmlType.Q6_K), Matvec(rows=64, blocks=4, warps=4))
     | {GgmlType.Q8_0: Matvec(rows=64, blocks=32, warps=4)}
     | dict.fromkeys(_FLOATS, Matvec(rows=64, blocks=512, warps=4)),
+    gated=dict.fromkeys((GgmlType.Q4_K, GgmlType.Q6_K), Matvec(rows=128, blocks=4, warps=4))
+    | {GgmlType.Q8_0: Matvec(rows=128, blocks=32, warps=4)}
+    | dict.fromkeys(_FLOATS, Matvec(rows=128, blocks=512, warps=4)),
     exact=dict.fromkeys((GgmlType.Q4_K, GgmlType.Q6_K), Matvec(rows=64, blocks=4, warps=4))
     | {GgmlType.Q8_0: Matvec(rows=64, blocks=32, warps=4)},
     matmul=dict.fromkeys(
         (GgmlType.Q4_K, GgmlType.Q6_K, GgmlType.Q8_0, *_FLOATS), Matmul(rows=64, tokens=32, warps=4, stages=1)
     ),
     attention=Attention(tokens=32, slots=64, parts=2, warps=4),
-    splits=((2048, 2),),
+    splits={},
+    narrow=(2048, 2),
 )
-TABLES: dict[int, Table] = {0: _INTERPRETED, 80: _SM_80, 90: _GPU}
+TABLES: dict[int, Table] = {0: INTERPRETED, 80: _A100, 90: _H200}
+"""By capability: 90 for sm_90, 0 for the interpreter."""
 
 
 def table() -> Table:
     """The entry for where this process runs its kernels."""
-    return TABLES[max(known for known in TABLES if known <= target.capability())]
+    return TABLES.get(target.capability(), DEFAULT)
 
 
 def blocks_per_step(most: int, blocks: int) -> int:
@@ -95,8 +135,20 @@ def blocks_per_step(most: int, blocks: int) -> int:
     return min(most, blocks & -blocks)
 
 
-def splits(rows: int, steps: int) -> int:
-    """Parts that a product of `rows` rows and `steps` steps is cut into; every part has a step."""
-    wanted = next((parts for limit, parts in table().splits if rows <= limit), 1)
+def warps(config: Matvec, blocks: int, kind: GgmlType) -> int:
+    """As many as have a chunk of 16-byte loads each, where a step has only `blocks` blocks; with more, loads shrink."""
+    chunks = config.rows * blocks * (1 if kind == GgmlType.Q8_0 else 4)
+    return max(1, min(config.warps, chunks // 32))
+
+
+def splits(shape: tuple[int, int], steps: int) -> int:
+    """Parts that a product of `steps` steps is cut into; every part has a step.
+
+    Args:
+        shape: rows and columns of the weight.
+    """
+    chosen = table()
+    rows, parts = chosen.narrow
+    wanted = chosen.splits.get(shape, parts if shape[0] <= rows else 1)
     per_part = -(-steps // min(wanted, steps))
     return -(-steps // per_part)

@@ -15,26 +15,42 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from engine.ops.cuda.row_tile import store_rows, tile_rows
+
 
 @triton.jit
 def float_matvec(
     w: tl.tensor,
     x: tl.tensor,
     out: tl.tensor,
+    best: tl.tensor,
+    best_row: tl.tensor,
+    activated: tl.tensor,
+    aq: tl.tensor,
+    ad: tl.tensor,
+    a_sum: tl.tensor,
+    a16: tl.tensor,
     rows: tl.tensor,
     columns: tl.tensor,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
+    GATED: tl.constexpr,
+    EIGHT_BITS: tl.constexpr,
+    BEST: tl.constexpr,
 ) -> None:
-    """w (N, K) float32, float16 or bfloat16; x (T, K) float32; out (T, N) float32. Grid: row tiles, 1, T."""
+    """w (N, K) float32, float16 or bfloat16; x (T, K) float32; out (1, T, N) float32; the rest as
+    in `store_rows`. Grid: row tiles, 1, T."""
     token = tl.program_id(2)
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    row, inside = tile_rows(tl.arange(0, ROWS), rows, ROWS, GATED)
     column = tl.arange(0, COLUMNS)[None, :]
     w_at = w + tl.minimum(row, rows - 1).to(tl.int64)[:, None] * columns
     x_at = x + token.to(tl.int64) * columns
     total = tl.zeros([ROWS, COLUMNS], tl.float32)
     for start in range(0, columns, COLUMNS):
-        inside = start + column < columns
-        weights = tl.load(w_at + (start + column), mask=inside, other=0).to(tl.float32)
-        total += weights * tl.load(x_at + (start + column), mask=inside, other=0)
-    tl.store(out + token.to(tl.int64) * rows + row, tl.sum(total, axis=1), mask=row < rows)
+        within = start + column < columns
+        weights = tl.load(w_at + (start + column), mask=within, other=0).to(tl.float32)
+        total += weights * tl.load(x_at + (start + column), mask=within, other=0)
+    store_rows(
+        tl.sum(total, axis=1), row, inside, out, best, best_row, activated, aq, ad, a_sum, a16, rows,
+        GATED, EIGHT_BITS, BEST,
+    )  # fmt: skip

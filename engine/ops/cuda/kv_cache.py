@@ -16,6 +16,7 @@ from engine.errors import ContextError, ShapeError
 from engine.ops.cuda import inputs, target
 from engine.ops.cuda.kv_append import kv_append
 from engine.ops.cuda.launch import launch
+from engine.ops.cuda.sums import settled
 
 _BLOCK = 1024
 
@@ -49,22 +50,32 @@ class DeviceKvCache:
             ContextError: there is no room for T more positions.
         """
         tokens = k.shape[0]
-        if k.shape != v.shape or tuple(k.shape[1:]) != self._token_shape:
-            raise ShapeError(
-                f"kv cache: keys {tuple(k.shape)} and values {tuple(v.shape)}, expected (T, *{self._token_shape})"
-            )
-        end = self._length + tokens
-        if end > self.max_positions:
-            raise ContextError(f"{end} positions are more than the context of {self.max_positions} holds")
-        positions = inputs.positions.put(np.arange(self._length, end, dtype=np.int64))
+        keys, values = self.room_for(layer, tuple(k.shape), tuple(v.shape))
+        positions = inputs.positions.put(np.arange(self._length, self._length + tokens, dtype=np.int64))
         width = self._token_shape[0] * self._token_shape[1]
         launch(
             kv_append, (triton.cdiv(width, _BLOCK), 1, tokens), warps=4,
-            k=k.contiguous(), v=v.contiguous(), positions=positions, keys=self._keys[layer], values=self._values[layer],
+            k=settled(k).contiguous(), v=settled(v).contiguous(), positions=positions, keys=keys, values=values,
             width=width, BLOCK=_BLOCK,
         )  # fmt: skip
+        self.appended(layer, tokens)
+
+    def room_for(self, layer: int, k_shape: tuple[int, ...], v_shape: tuple[int, ...]) -> tuple[Any, Any]:
+        """Keys and values of one layer, where a kernel writes those of the next T positions; then call `appended`.
+
+        Raises:
+            ShapeError, ContextError: as `append`.
+        """
+        if k_shape != v_shape or k_shape[1:] != self._token_shape:
+            raise ShapeError(f"kv cache: keys {k_shape} and values {v_shape}, expected (T, *{self._token_shape})")
+        if (end := self._length + k_shape[0]) > self.max_positions:
+            raise ContextError(f"{end} positions are more than the context of {self.max_positions} holds")
+        return self.view(layer)
+
+    def appended(self, layer: int, tokens: int) -> None:
+        """Count T positions once the last layer has them."""
         if layer == self.num_layers - 1:
-            self._length = end
+            self._length += tokens
 
     def view(self, layer: int) -> tuple[Any, Any]:
         """Keys and values (S, Hkv, Dh) of one layer, all their room; slots past the last position hold anything."""

@@ -9,6 +9,7 @@ Weights of a type without a kernel are decoded to float32 on the device, a slice
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -30,20 +31,33 @@ from engine.ops.cuda.q6_k_matvec import q6_k_matvec
 from engine.ops.cuda.q8_0_exact import q8_0_exact
 from engine.ops.cuda.q8_0_matmul import q8_0_matmul
 from engine.ops.cuda.q8_0_matvec import q8_0_matvec
-from engine.ops.cuda.split_sum import split_sum
+from engine.ops.cuda.sums import Sum, or_else
 from engine.ops.cuda.weights import KERNEL_TYPES, DeviceWeight
 
 MATVEC_TOKENS = 8
 """Up to here each token reads the weights for itself; from 9 on a tile of tokens shares them."""
 
 OUTPUT_ROWS = 32768
-"""From here on a Q6_K product notes the best row of each tile; no other product of a model is as wide as its output."""
+"""From here on a product notes the best row of each tile; no other one of a model is as wide as its output."""
 
-_SPLIT_BLOCK = 1024
+QUANTISED = (GgmlType.Q4_K, GgmlType.Q6_K, GgmlType.Q8_0)
+
 _ARGMAX_BLOCK = 4096
 
 DECODED_WEIGHTS_AT_ONCE = 1 << 23
 """Of a type without a kernel: 32 MiB of float32, and few enough slices that a graph can hold a model of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What a product has left on the device."""
+
+    parts: Any
+    """(S, T, N) float32, to be added up."""
+    best: tuple[Any, Any] | None = None
+    """Of some parts of each row, the largest value and where it is: (T, M) float32, int32."""
+    activated: Any = None
+    """(T, N / 2), of a gated product."""
 
 
 def matmul(x: Any, weight: DeviceWeight, *, exact: bool) -> Any:
@@ -52,14 +66,38 @@ def matmul(x: Any, weight: DeviceWeight, *, exact: bool) -> Any:
     Raises:
         ShapeError: the rows of x and of the weight differ in length.
     """
+    product = multiply(x, weight, exact=exact)
+    out = Sum(product.parts).added()
+    if product.best is not None:
+        out.best = product.best
+    return out
+
+
+def multiply(x: Any, weight: DeviceWeight, *, exact: bool) -> Product:
+    """`matmul`, not added up.
+
+    Raises:
+        ShapeError: as `matmul`.
+    """
     check(x, weight.name, weight.shape)
     if weight.type not in KERNEL_TYPES:
-        return _decoded(x, weight)
-    if weight.type in (GgmlType.F32, GgmlType.F16, GgmlType.BF16):
-        return _float(x, weight)
-    if exact:
-        return _exact(x, weight)
-    return _matvec(x, weight) if x.shape[0] <= MATVEC_TOKENS else _matmul(x, weight)
+        return Product(_decoded(x, weight)[None])
+    is_plain = weight.type in (GgmlType.F32, GgmlType.F16, GgmlType.BF16)
+    if exact and not is_plain:
+        return Product(_exact(x, weight)[None])
+    if x.shape[0] <= MATVEC_TOKENS:
+        return _matvec(x, weight, gated=False)
+    return Product((_float_matmul if is_plain else _matmul)(x, weight)[None])
+
+
+def gated(x: Any, weight: DeviceWeight) -> Product:
+    """The product with the rows of ffn_gate and below them those of ffn_up, and SwiGLU of the two; T <= MATVEC_TOKENS.
+
+    Raises:
+        ShapeError: as `matmul`.
+    """
+    check(x, weight.name, weight.shape)
+    return _matvec(x, weight, gated=True)
 
 
 def check(x: Any, name: str, shape: tuple[int, int]) -> None:
@@ -71,22 +109,16 @@ def check(x: Any, name: str, shape: tuple[int, int]) -> None:
 
 def largest(values: Any) -> Any:
     """Index of the largest of values (T, M), the first of equals, -1 where it is not finite: (T,) int32."""
-    tokens, rows = values.shape[0], None
+    tokens = values.shape[0]
     kept = getattr(values, "best", None)
-    if kept is not None:
-        values, rows = kept
-    while values.shape[1] > 1 or rows is None:
-        size = values.shape[1]
-        tiles = triton.cdiv(size, _ARGMAX_BLOCK)
-        best = _new(values, tokens, tiles)
-        best_row = torch.empty((tokens, tiles), dtype=torch.int32, device=values.device)
-        launch(
-            argmax, (tiles, 1, tokens), warps=8,
-            values=values, rows=rows if rows is not None else best_row, best=best, best_row=best_row, size=size,
-            NAMED=rows is not None, BLOCK=_ARGMAX_BLOCK,
-        )  # fmt: skip
-        values, rows = best, best_row
-    return rows[:, 0]
+    values, rows = kept if kept is not None else (values, None)
+    out = torch.empty(tokens, dtype=torch.int32, device=values.device)
+    launch(
+        argmax, (tokens, 1, 1), warps=8,
+        values=values.contiguous(), rows=or_else(rows, out), out=out, size=values.shape[1],
+        NAMED=rows is not None, BLOCK=_ARGMAX_BLOCK,
+    )  # fmt: skip
+    return out
 
 
 def _decoded(x: Any, weight: DeviceWeight) -> Any:
@@ -107,44 +139,45 @@ def _new(like: Any, *shape: int) -> Any:
     return torch.empty(shape, dtype=torch.float32, device=like.device)
 
 
-def _matvec(x: Any, weight: DeviceWeight) -> Any:
-    tokens, (rows, _) = x.shape[0], weight.shape
-    config = configs.table().matvec[weight.type]
-    blocks = configs.blocks_per_step(config.blocks, weight.blocks)
+def _matvec(x: Any, weight: DeviceWeight, *, gated: bool) -> Product:
+    tokens, (rows, columns) = x.shape[0], weight.shape
+    table = configs.table()
+    config = (table.gated if gated else table.matvec)[weight.type]
+    is_plain = weight.type not in QUANTISED
+    blocks = config.blocks if is_plain else configs.blocks_per_step(config.blocks, weight.blocks)
     steps = weight.blocks // blocks
-    splits = configs.splits(rows, steps)
-    q = activations.quantised(x)
+    splits = 1 if gated or is_plain else configs.splits(weight.shape, steps)
+    tile_rows = config.rows // 2 if gated else config.rows
+    grid = (triton.cdiv(rows // 2 if gated else rows, tile_rows), splits, tokens)
     out = _new(x, splits, tokens, rows)
-    grid = (triton.cdiv(rows, config.rows), splits, tokens)
-    planes, shared = weight.planes, {
-        "xq": q.words, "xd": q.xd, "out": out, "rows": rows, "blocks": weight.blocks,
-        "steps_per_split": triton.cdiv(steps, splits), "ROWS": config.rows, "BLOCKS": blocks,
-        "ASSEMBLY": target.assembly(), "warps": config.warps,
+    # an output this wide is that of the vocabulary: most of the argmax costs nothing here
+    best = None
+    if rows >= OUTPUT_ROWS and splits == 1 and not gated:
+        best = _new(x, tokens, grid[0]), torch.empty((tokens, grid[0]), dtype=torch.int32, device=x.device)
+    activated = _new(x, tokens, rows // 2) if gated else None
+    form = activations.kept_with(activated) if gated and rows % 64 == 0 else None
+    shared = {
+        "out": out, "best": best[0] if best else out, "best_row": best[1] if best else out, "rows": rows,
+        "activated": or_else(activated, out), **activations.arguments(form, out, ("aq", "ad", "a_sum", "a16")),
+        "ROWS": config.rows, "GATED": gated, "EIGHT_BITS": form is not None, "BEST": best is not None,
+        "warps": config.warps if is_plain else configs.warps(config, blocks, weight.type),
+    }  # fmt: skip
+    if is_plain:
+        launch(float_matvec, grid, w=weight.planes["values"], x=x, columns=columns, COLUMNS=blocks, **shared)
+        return Product(out, best, activated)
+    q = activations.quantised(x)
+    shared |= {
+        "xq": q.words, "xd": q.xd, "blocks": weight.blocks, "steps_per_split": triton.cdiv(steps, splits),
+        "BLOCKS": blocks, "ASSEMBLY": target.assembly(),
     }  # fmt: skip
     match weight.type:
         case GgmlType.Q4_K:
-            launch(q4_k_matvec, grid, w=planes["blocks"], xs=q.xs, **shared)
+            launch(q4_k_matvec, grid, w=weight.planes["blocks"], xs=q.xs, **shared)
         case GgmlType.Q6_K:
-            # an output this wide is that of the vocabulary: half of the argmax costs nothing here
-            is_output = rows >= OUTPUT_ROWS and splits == 1
-            best = _new(x, tokens, grid[0]) if is_output else out
-            row = torch.empty((tokens, grid[0]), dtype=torch.int32, device=x.device) if is_output else q.x16
-            launch(q6_k_matvec, grid, **planes, x16=q.x16, best=best, best_row=row, BEST=is_output, **shared)
-            if is_output:
-                whole = out[0]
-                whole.best = (best, row)
-                return whole
+            launch(q6_k_matvec, grid, **weight.planes, x16=q.x16, **shared)
         case _:
-            launch(q8_0_matvec, grid, **planes, **shared)
-    if splits == 1:
-        return out[0]
-    total = _new(x, tokens, rows)
-    size = tokens * rows
-    launch(
-        split_sum, (triton.cdiv(size, _SPLIT_BLOCK), 1, 1), warps=4,
-        parts=out, out=total, size=size, SPLITS=splits, BLOCK=_SPLIT_BLOCK,
-    )  # fmt: skip
-    return total
+            launch(q8_0_matvec, grid, **weight.planes, **shared)
+    return Product(out, best, activated)
 
 
 def _exact(x: Any, weight: DeviceWeight) -> Any:
@@ -187,20 +220,16 @@ def _matmul(x: Any, weight: DeviceWeight) -> Any:
 
 
 def _float(x: Any, weight: DeviceWeight) -> Any:
+    return matmul(x, weight, exact=False)
+
+
+def _float_matmul(x: Any, weight: DeviceWeight) -> Any:
     tokens, (rows, columns) = x.shape[0], weight.shape
     out = _new(x, tokens, rows)
-    arguments = {"w": weight.planes["values"], "x": x, "out": out, "rows": rows, "columns": columns}
-    if tokens <= MATVEC_TOKENS:
-        vector = configs.table().matvec[weight.type]
-        launch(
-            float_matvec, (triton.cdiv(rows, vector.rows), 1, tokens), warps=vector.warps,
-            **arguments, ROWS=vector.rows, COLUMNS=vector.blocks,
-        )  # fmt: skip
-        return out
     tile = configs.table().matmul[weight.type]
     launch(
         float_matmul, (triton.cdiv(rows, tile.rows), triton.cdiv(tokens, tile.tokens), 1),
-        warps=tile.warps, stages=tile.stages,
-        **arguments, tokens=tokens, ROWS=tile.rows, TOKENS=tile.tokens, COLUMNS=32,
+        warps=tile.warps, stages=tile.stages, w=weight.planes["values"], x=x, out=out, rows=rows, columns=columns,
+        tokens=tokens, ROWS=tile.rows, TOKENS=tile.tokens, COLUMNS=32,
     )  # fmt: skip
     return out

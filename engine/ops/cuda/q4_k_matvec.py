@@ -24,6 +24,7 @@ import triton.language as tl
 
 from engine.ops.cuda.dp4a import dp4a
 from engine.ops.cuda.q4_k_header import q4_k_header
+from engine.ops.cuda.row_tile import store_rows, tile_rows
 
 
 @triton.jit
@@ -33,19 +34,29 @@ def q4_k_matvec(
     xd: tl.tensor,
     xs: tl.tensor,
     out: tl.tensor,
+    best: tl.tensor,
+    best_row: tl.tensor,
+    activated: tl.tensor,
+    aq: tl.tensor,
+    ad: tl.tensor,
+    a_sum: tl.tensor,
+    a16: tl.tensor,
     rows: tl.tensor,
     blocks: tl.tensor,
     steps_per_split: tl.tensor,
     ROWS: tl.constexpr,
     BLOCKS: tl.constexpr,
+    GATED: tl.constexpr,
+    EIGHT_BITS: tl.constexpr,
+    BEST: tl.constexpr,
     ASSEMBLY: tl.constexpr,
 ) -> None:
     """w (N, 36 * blocks) int32; xq (T, 64 * blocks) int32 of 4 bytes; xd, xs (T, 8 * blocks) float32, xs = xd * sum xq;
-    out (splits, T, N) float32. Grid: row tiles, splits, T."""
+    out (splits, T, N) float32; the rest as in `store_rows`. Grid: row tiles, splits, T."""
     CHUNKS: tl.constexpr = 4 * BLOCKS
     split = tl.program_id(1)
     token = tl.program_id(2)
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    row, inside = tile_rows(tl.arange(0, ROWS), rows, ROWS, GATED)
     chunk = tl.arange(0, CHUNKS)
     word = tl.arange(0, 4)[None, None, :]
     first = split * steps_per_split
@@ -75,5 +86,7 @@ def q4_k_matvec(
         x_at += BLOCKS * 64
         d_at += BLOCKS * 8
         s_at += BLOCKS * 8
-    at = (split * tl.num_programs(2) + token).to(tl.int64) * rows + row
-    tl.store(out + at, tl.sum(total, axis=1), mask=row < rows)
+    store_rows(
+        tl.sum(total, axis=1), row, inside, out, best, best_row, activated, aq, ad, a_sum, a16, rows,
+        GATED, EIGHT_BITS, BEST,
+    )  # fmt: skip

@@ -17,7 +17,6 @@ that share four sub-blocks (h, k, e), k = 0..3, of `engine.quant.q6_k` with l //
     d         2 bytes   per block of four units
 
 The launcher guarantees: planes are contiguous and 16-byte aligned; BLOCKS divides `blocks`; activations are contiguous.
-With BEST the largest value of each row tile and the first row that has it are stored as well: half of an argmax.
 """
 
 # mypy: disallow-untyped-decorators=False
@@ -28,6 +27,7 @@ import triton
 import triton.language as tl
 
 from engine.ops.cuda.dp4a import dp4a
+from engine.ops.cuda.row_tile import store_rows, tile_rows
 
 
 @triton.jit
@@ -42,21 +42,28 @@ def q6_k_matvec(
     out: tl.tensor,
     best: tl.tensor,
     best_row: tl.tensor,
+    activated: tl.tensor,
+    aq: tl.tensor,
+    ad: tl.tensor,
+    a_sum: tl.tensor,
+    a16: tl.tensor,
     rows: tl.tensor,
     blocks: tl.tensor,
     steps_per_split: tl.tensor,
     ROWS: tl.constexpr,
     BLOCKS: tl.constexpr,
+    GATED: tl.constexpr,
+    EIGHT_BITS: tl.constexpr,
     BEST: tl.constexpr,
     ASSEMBLY: tl.constexpr,
 ) -> None:
     """low (N, 32 * blocks), high (N, 16 * blocks), scales (N, 4 * blocks) int32; d (N, blocks) float16; xq (T, 64 *
     blocks) int32 of 4 bytes; xd (T, 8 * blocks) float32; x16 (T, 16 * blocks) int32; out (splits, T, N) float32;
-    best, best_row (T, row tiles) float32, int32. Grid: row tiles, splits, T."""
+    the rest as in `store_rows`. Grid: row tiles, splits, T."""
     UNITS: tl.constexpr = 4 * BLOCKS
     split = tl.program_id(1)
     token = tl.program_id(2)
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    row, inside = tile_rows(tl.arange(0, ROWS), rows, ROWS, GATED)
     # rows and units in one axis: versions of Triton order two axes differently, and one axis not at all, so that
     # what belongs to a unit meets in one thread without a change of layout
     index = tl.arange(0, ROWS * UNITS)
@@ -64,8 +71,8 @@ def q6_k_matvec(
     word = tl.arange(0, 4)[None, :]
     first = split * steps_per_split
     last = tl.minimum(first + steps_per_split, blocks // BLOCKS)
-    own = tl.minimum(tl.program_id(0) * ROWS + index // UNITS, rows - 1).to(tl.int64)
-    safe = own * blocks + first * BLOCKS
+    own, _ = tile_rows(index // UNITS, rows, ROWS, GATED)
+    safe = tl.minimum(own, rows - 1).to(tl.int64) * blocks + first * BLOCKS
     low_at = low + ((safe * 32 + unit * 8)[:, None] + word)
     high_at = high + ((safe * 16 + unit * 4)[:, None] + word)
     scales_at = scales + (safe * 4 + unit)
@@ -101,12 +108,7 @@ def q6_k_matvec(
         x_at += BLOCKS * 64
         d_at += BLOCKS * 8
         sum_at += BLOCKS * 16
-    y = tl.sum(tl.reshape(total, [ROWS, UNITS]), axis=1)
-    at = (split * tl.num_programs(2) + token).to(tl.int64) * rows + row
-    tl.store(out + at, y, mask=row < rows)
-    if BEST:
-        y = tl.where(row < rows, y, float("-inf"))
-        largest = tl.max(y, axis=0)
-        tile = token * tl.num_programs(0) + tl.program_id(0)
-        tl.store(best + tile, largest)
-        tl.store(best_row + tile, tl.min(tl.where(y == largest, row, rows), axis=0))
+    store_rows(
+        tl.sum(tl.reshape(total, [ROWS, UNITS]), axis=1), row, inside, out, best, best_row, activated, aq, ad, a_sum,
+        a16, rows, GATED, EIGHT_BITS, BEST,
+    )  # fmt: skip

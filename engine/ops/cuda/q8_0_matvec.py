@@ -20,6 +20,7 @@ import triton
 import triton.language as tl
 
 from engine.ops.cuda.dp4a import dp4a
+from engine.ops.cuda.row_tile import store_rows, tile_rows
 
 
 @triton.jit
@@ -29,18 +30,28 @@ def q8_0_matvec(
     xq: tl.tensor,
     xd: tl.tensor,
     out: tl.tensor,
+    best: tl.tensor,
+    best_row: tl.tensor,
+    activated: tl.tensor,
+    aq: tl.tensor,
+    ad: tl.tensor,
+    a_sum: tl.tensor,
+    a16: tl.tensor,
     rows: tl.tensor,
     blocks: tl.tensor,
     steps_per_split: tl.tensor,
     ROWS: tl.constexpr,
     BLOCKS: tl.constexpr,
+    GATED: tl.constexpr,
+    EIGHT_BITS: tl.constexpr,
+    BEST: tl.constexpr,
     ASSEMBLY: tl.constexpr,
 ) -> None:
     """quants (N, 8 * blocks) int32; d (N, blocks) float16; xq (T, 8 * blocks) int32 of 4 bytes; xd (T, blocks) float32;
-    out (splits, T, N) float32. Grid: row tiles, splits, T."""
+    out (splits, T, N) float32; the rest as in `store_rows`. Grid: row tiles, splits, T."""
     split = tl.program_id(1)
     token = tl.program_id(2)
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    row, inside = tile_rows(tl.arange(0, ROWS), rows, ROWS, GATED)
     block = tl.arange(0, BLOCKS)
     word = tl.arange(0, 4)[None, None, :]
     first = split * steps_per_split
@@ -60,5 +71,7 @@ def q8_0_matvec(
         d_at += BLOCKS
         x_at += BLOCKS * 8
         xd_at += BLOCKS
-    y_at = (split * tl.num_programs(2) + token).to(tl.int64) * rows + row
-    tl.store(out + y_at, tl.sum(total, axis=1), mask=row < rows)
+    store_rows(
+        tl.sum(total, axis=1), row, inside, out, best, best_row, activated, aq, ad, a_sum, a16, rows,
+        GATED, EIGHT_BITS, BEST,
+    )  # fmt: skip

@@ -7,7 +7,7 @@ nothing, and releasing one leaves the other as it is. Outside a residence a weig
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -31,6 +31,7 @@ class Residence:
         self.exact = exact
         # The host object is kept beside: its id names it only as long as it lives.
         self._kept: dict[int, tuple[object, Any]] = {}
+        self._stacks: dict[tuple[int, ...], DeviceWeight] = {}
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -49,6 +50,17 @@ class Residence:
         found: DeviceWeight = kept[1]
         return found
 
+    def stack(self, hosts: Sequence[Weight]) -> DeviceWeight | None:
+        """The rows of several weights below each other; None if one of them was copied by itself before."""
+        key = tuple(id(host) for host in hosts)
+        if key not in self._stacks:
+            if not weights.can_stack(hosts) or any(number in self._kept for number in key):
+                return None
+            self._stacks[key], members = weights.stack(hosts)
+            for host, member in zip(hosts, members, strict=True):
+                self.hold(host, member)
+        return self._stacks[key]
+
     def vector(self, host: F32) -> Any:
         """A norm weight or bias on the device."""
         kept = self._kept.get(id(host))
@@ -63,6 +75,7 @@ class Residence:
     def release(self) -> None:
         """Forget everything; the memory is free once no tensor and no graph refers to it."""
         self._kept.clear()
+        self._stacks.clear()
 
     @property
     def size_bytes(self) -> int:
@@ -77,6 +90,14 @@ def weight(host: Weight) -> DeviceWeight:
     """The weight on the device, of the model that runs; a copy of its own where none does."""
     current = _current.get()
     return weights.upload(host) if current is None else current.weight(host)
+
+
+def stack(hosts: Sequence[Weight]) -> DeviceWeight | None:
+    """Several weights as one, as `weight`; None where they cannot be."""
+    current = _current.get()
+    if current is not None:
+        return current.stack(hosts)
+    return weights.stack(hosts)[0] if weights.can_stack(hosts) else None
 
 
 def vector(host: F32) -> Any:

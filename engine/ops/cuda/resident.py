@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
 from typing import Any
 
-import numpy as np
 import torch
 import triton
 
 from engine.errors import ShapeError
 from engine.gguf.types import GgmlType
-from engine.ops.cuda import activations, configs, decode, inputs, products, residence, target
+from engine.ops.cuda import activations, configs, decode, fused, inputs, products, residence
 from engine.ops.cuda.add import add as add_kernel
+from engine.ops.cuda.angles import quarters
 from engine.ops.cuda.attention_decode import attention_decode
 from engine.ops.cuda.attention_merge import attention_merge
 from engine.ops.cuda.attention_prefill import attention_prefill
@@ -28,7 +27,7 @@ from engine.ops.cuda.embedding import embedding as embedding_kernel
 from engine.ops.cuda.launch import launch
 from engine.ops.cuda.rms_norm import rms_norm as rms_norm_kernel
 from engine.ops.cuda.rope import rope as rope_kernel
-from engine.ops.cuda.swiglu import swiglu as swiglu_kernel
+from engine.ops.cuda.sums import Sum, lazy, or_else, settled
 from engine.ops.cuda.weights import KERNEL_TYPES, DeviceWeight
 from engine.ops.protocol import F32, I64, Weight
 
@@ -39,6 +38,10 @@ _BLOCK = 1024
 _LOG2_E = 1.4426950408889634
 
 log = logging.getLogger(__name__)
+
+multiply_all, add_product, gated_product, rope_append = (
+    fused.multiply_all, fused.add_product, fused.gated_product, fused.rope_append
+)  # fmt: skip
 
 
 def threads() -> int:
@@ -108,7 +111,7 @@ def exact_matmul(x: Any, weight: Weight) -> Any:
 def _product(x: Any, weight: Weight, *, exact: bool) -> Any:
     if weight.type not in KERNEL_TYPES:
         _warn_slow(weight.type)
-    return products.matmul(x.contiguous(), upload(weight), exact=exact)
+    return products.matmul(settled(x).contiguous(), upload(weight), exact=exact)
 
 
 def greedy(x: Any, weight: Weight) -> Any:
@@ -122,7 +125,9 @@ def slow_types(types: frozenset[GgmlType]) -> tuple[GgmlType, ...]:
 
 
 def add_bias(x: Any, bias: F32) -> Any:
-    """x (T, N) plus bias (N,) in every row."""
+    """x (T, N) plus bias (N,) in every row; a sum that is not taken yet stays one."""
+    if isinstance(x, Sum) and x.bias is None and x.residual is None and x.total is None:
+        return Sum(x.parts, bias=vector(bias), shape=x.shape)
     return _sum(x, vector(bias))
 
 
@@ -132,7 +137,7 @@ def add(x: Any, y: Any) -> Any:
 
 
 def _sum(x: Any, y: Any) -> Any:
-    x, y = x.contiguous(), y.contiguous()
+    x, y = settled(x).contiguous(), settled(y).contiguous()
     out = torch.empty_like(x)
     size, period = x.numel(), y.numel()
     assert size == 0 or (period and size % period == 0), "a bias fits every row"
@@ -143,40 +148,30 @@ def _sum(x: Any, y: Any) -> Any:
 
 
 def rms_norm(x: Any, weight: F32, *, eps: float) -> Any:
-    """Divide each row of x (T, D) by its root mean square, then scale by weight (D,)."""
-    x = x.contiguous()
-    tokens, size = x.shape
-    out = torch.empty_like(x)
-    q, is_quantised = _quantised_room(out)
+    """Divide each row of x (T, D) by its root mean square, then scale by weight (D,); x is added up on the way."""
+    sums = lazy(x)
+    _, tokens, size = sums.parts.shape
+    out = torch.empty((tokens, size), dtype=torch.float32, device=sums.parts.device)
+    is_sum = sums.total is None
+    total = torch.empty_like(out) if is_sum else out
+    is_narrow = tokens <= products.MATVEC_TOKENS
+    form = activations.kept_with(out) if is_narrow and size % 32 == 0 else None
+    xh, scale = (out, out) if is_narrow else activations.halves_kept_with(out)
     blocks = triton.next_power_of_2(triton.cdiv(size, 32))
     launch(
         rms_norm_kernel, (tokens, 1, 1), warps=8 if blocks >= 64 else 4,
-        x=x, weight=vector(weight), y=out, **q, size=size, eps=float(eps), BLOCKS=blocks, QUANTISE=is_quantised,
+        x=sums.parts, bias=or_else(sums.bias, out), residual=or_else(sums.residual, out), total=total,
+        weight=vector(weight), y=out, **activations.arguments(form, out), xh=xh, scale=scale, size=size, eps=float(eps),
+        **sums.strides, **sums.flags, BLOCKS=blocks, EIGHT_BITS=form is not None, HALVES=not is_narrow,
     )  # fmt: skip
+    if is_sum and isinstance(x, Sum):
+        x.total = total
     return out
 
 
 def swiglu(gate: Any, up: Any) -> Any:
     """SiLU of gate (T, F) times up (T, F)."""
-    gate, up = gate.contiguous(), up.contiguous()
-    tokens, size = gate.shape
-    out = torch.empty_like(gate)
-    q, is_quantised = _quantised_room(out)
-    launch(
-        swiglu_kernel, (triton.cdiv(size, 1024), 1, tokens), warps=4,
-        gate=gate, up=up, y=out, **q, size=size, BLOCKS=32, QUANTISE=is_quantised,
-    )  # fmt: skip
-    return out
-
-
-def _quantised_room(out: Any) -> tuple[dict[str, Any], bool]:
-    """Arguments for the 8-bit form of `out`, and whether its rows allow one."""
-    tokens, size = out.shape
-    if size % 32 or tokens > products.MATVEC_TOKENS:
-        return dict.fromkeys(("xq", "xd", "xs", "x16"), out), False
-    q = activations.empty(tokens, size, out.device)
-    activations.keep(out, q)
-    return {"xq": q.xq, "xd": q.xd, "xs": q.xs, "x16": q.x16}, True
+    return fused.swiglu(settled(gate).contiguous(), settled(up).contiguous())
 
 
 def rope(x: Any, positions: I64, *, theta: float) -> Any:
@@ -192,7 +187,7 @@ def rope(x: Any, positions: I64, *, theta: float) -> Any:
     tokens, heads, head_dim = x.shape
     if head_dim % 2 or positions.shape != (tokens,):
         raise ShapeError(f"rope: head dim {head_dim} must be even and positions {positions.shape} be ({tokens},)")
-    x = x.contiguous()
+    x = settled(x).contiguous()
     out = torch.empty_like(x)
     half = head_dim // 2
     launch(
@@ -201,7 +196,7 @@ def rope(x: Any, positions: I64, *, theta: float) -> Any:
         warps=4,
         x=x,
         positions=inputs.positions.put(positions),
-        quarters=_quarters(head_dim, float(theta), str(x.device)),
+        quarters=quarters(head_dim, float(theta), str(x.device)),
         y=out,
         heads=heads,
         half=half,
@@ -209,11 +204,6 @@ def rope(x: Any, positions: I64, *, theta: float) -> Any:
         HALF=triton.next_power_of_2(half),
     )
     return out
-
-
-@functools.lru_cache(maxsize=16)
-def _quarters(head_dim: int, theta: float, device: str) -> Any:  # noqa: ARG001 - one table per device
-    return target.put(np.power(theta, -np.arange(head_dim // 2) * 2.0 / head_dim) * (2 / math.pi))
 
 
 def attention(q: Any, k: Any, v: Any, positions: I64) -> Any:
@@ -236,7 +226,8 @@ def attention(q: Any, k: Any, v: Any, positions: I64) -> Any:
     if heads % kv_heads or (tokens and int(positions.max()) >= slots):
         raise ShapeError(f"attention: {heads} heads over {kv_heads} kv heads, {slots} cached slots")
     assert k.dtype == v.dtype == torch.float16, "the cache is float16"
-    q, out = q.contiguous(), torch.empty_like(q)
+    q = settled(q).contiguous()
+    out = torch.empty((tokens, heads * head_dim), dtype=torch.float32, device=q.device)
     config = configs.table().attention
     dim = max(16, triton.next_power_of_2(head_dim))
     shared = {
@@ -247,10 +238,11 @@ def attention(q: Any, k: Any, v: Any, positions: I64) -> Any:
     if tokens > 1:
         grid = (triton.cdiv(tokens, config.tokens), heads, 1)
         launch(attention_prefill, grid, out=out, tokens=tokens, TOKENS=config.tokens, **shared)
-        return out
+        return Sum(out[None], total=out, shape=(tokens, heads, head_dim))
     parts = config.parts
     part = torch.empty((tokens, heads, parts, head_dim), dtype=torch.float32, device=q.device)
     part_max, part_sum = (torch.empty((tokens, heads, parts), dtype=torch.float32, device=q.device) for _ in range(2))
+    form = activations.kept_with(out) if head_dim % 32 == 0 else None
     group = max(16, triton.next_power_of_2(heads // kv_heads))
     launch(
         attention_decode, (kv_heads, parts, tokens),
@@ -258,6 +250,7 @@ def attention(q: Any, k: Any, v: Any, positions: I64) -> Any:
     )  # fmt: skip
     launch(
         attention_merge, (tokens * heads, 1, 1), warps=4,
-        part=part, part_max=part_max, part_sum=part_sum, out=out, head_dim=head_dim, PARTS=parts, DIM=dim,
+        part=part, part_max=part_max, part_sum=part_sum, out=out, **activations.arguments(form, out),
+        head_dim=head_dim, PARTS=parts, DIM=dim, EIGHT_BITS=form is not None,
     )  # fmt: skip
-    return out
+    return Sum(out[None], total=out, shape=(tokens, heads, head_dim))

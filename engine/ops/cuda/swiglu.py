@@ -5,7 +5,7 @@
 Repeats `ops.reference.swiglu`: 4 roundings and the error of exp, relative error at most 1e-6. exp(-gate) overflows for
 gate < -88 to infinity and the quotient to -0, its right limit. Quantised as in `quantise`, from the rounded y.
 
-The launcher guarantees: gate, up and y are (T, F), contiguous; QUANTISE only if 32 divides F.
+The launcher guarantees: columns of gate and up have stride 1; y (T, F) is contiguous; QUANTISE only if 32 divides F.
 """
 
 # mypy: disallow-untyped-decorators=False
@@ -19,6 +19,12 @@ from engine.ops.cuda.quantise import store_quantised
 
 
 @triton.jit
+def silu_times(gate: tl.tensor, up: tl.tensor) -> tl.tensor:
+    """The formula above."""
+    return tl.math.div_rn(gate, 1.0 + tl.exp(-gate)) * up
+
+
+@triton.jit
 def swiglu(
     gate: tl.tensor,
     up: tl.tensor,
@@ -28,17 +34,20 @@ def swiglu(
     xs: tl.tensor,
     x16: tl.tensor,
     size: tl.tensor,
+    gate_stride: tl.tensor,
+    up_stride: tl.tensor,
     BLOCKS: tl.constexpr,
     QUANTISE: tl.constexpr,
 ) -> None:
-    """gate, up, y (T, F) float32; the rest as in `quantise`; size = F. Grid: tiles of BLOCKS, 1, T."""
+    """gate, up (T, F) float32 with the given strides of tokens, y (T, F) float32; the rest as in `quantise`; size = F.
+    Grid: tiles of BLOCKS, 1, T."""
     token = tl.program_id(2).to(tl.int64)
     block = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)
     column = block[:, None] * 32 + tl.arange(0, 32)[None, :]
     inside = column < size
-    g = tl.load(gate + token * size + column, mask=inside, other=0)
-    u = tl.load(up + token * size + column, mask=inside, other=0)
-    product = tl.math.div_rn(g, 1.0 + tl.exp(-g)) * u
+    g = tl.load(gate + token * gate_stride + column, mask=inside, other=0)
+    u = tl.load(up + token * up_stride + column, mask=inside, other=0)
+    product = silu_times(g, u)
     tl.store(y + token * size + column, product, mask=inside)
     if QUANTISE:
         first = token * (size // 32)

@@ -13,7 +13,7 @@ Other types have no kernel: they are decoded at every use, see `decode`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +81,7 @@ def empty(name: str, type_: GgmlType, shape: tuple[int, int]) -> DeviceWeight:
 
 def upload(weight: Weight) -> DeviceWeight:
     """Copy one weight to the device, repacked where its type asks for it."""
-    if 0 in weight.shape:
+    if 0 in weight.shape or target.device().type == "meta":
         return empty(weight.name, weight.type, weight.shape)
     planes = {
         key: target.put(array).view(dtype).view(size)
@@ -90,6 +90,25 @@ def upload(weight: Weight) -> DeviceWeight:
         )
     }
     return DeviceWeight(weight.name, weight.type, weight.shape, planes)
+
+
+def can_stack(hosts: Sequence[Weight]) -> bool:
+    """Whether these are two weights or more of one type with a kernel, and of one width."""
+    return len(hosts) > 1 and len({(host.type, host.shape[1]) for host in hosts}) == 1 and hosts[0].type in KERNEL_TYPES
+
+
+def stack(hosts: Sequence[Weight]) -> tuple[DeviceWeight, list[DeviceWeight]]:
+    """The rows of several weights below each other, and each of them as a part of that."""
+    names, rows = [host.name for host in hosts], [host.shape[0] for host in hosts]
+    whole = empty(" + ".join(names), hosts[0].type, (sum(rows), hosts[0].shape[1]))
+    members, start = [], 0
+    for host in hosts:
+        planes = {key: plane[start : start + host.shape[0]] for key, plane in whole.planes.items()}
+        for key, plane in upload(host).planes.items():
+            planes[key].copy_(plane)
+        members.append(DeviceWeight(host.name, host.type, host.shape, planes))
+        start += host.shape[0]
+    return whole, members
 
 
 def _planes(type_: GgmlType, data: U8) -> tuple[npt.NDArray[Any], ...]:

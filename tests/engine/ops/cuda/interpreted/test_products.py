@@ -12,6 +12,7 @@ from engine.gguf.types import GgmlType
 from engine.ops import cuda, reference
 from engine.ops.cuda import configs, exact, launch, products, resident, target, weights
 from engine.ops.cuda.launch import Launch
+from engine.ops.cuda.sums import Sum
 from engine.ops.protocol import Weight
 from support.packed_weights import random_packed
 
@@ -168,20 +169,19 @@ def test_one_token_is_what_it_is_among_others(kind: GgmlType) -> None:
 
 def test_split_sums_are_in_order() -> None:
     """Three parts whose float32 sum depends on the order: (1e8 - 1e8) + 1, not 1e8 + (-1e8 + 1)."""
-    parts = torch.tensor([[1e8, 1.0], [-1e8, 2.0], [1.0, 3.0]])
-    out = torch.full((2,), float("nan"))
-    from engine.ops.cuda.split_sum import split_sum
-
-    launch.launch(split_sum, (1, 1, 1), warps=4, parts=parts, out=out, size=2, SPLITS=3, BLOCK=16)
-    np.testing.assert_array_equal(out.numpy(), [1.0, 6.0])
+    parts = torch.tensor([[[1e8, 1.0, 7.0]], [[-1e8, 2.0, 7.0]], [[1.0, 3.0, 7.0]]])[:, :, :2]
+    np.testing.assert_array_equal(Sum(parts).added().numpy(), [[1.0, 6.0]])
+    total = Sum(parts, bias=torch.tensor([2.0**-24, 1.0]), residual=torch.tensor([[-1.0, 4.0]]))
+    np.testing.assert_array_equal(total.added().numpy(), [[0.0, 11.0]])
+    np.testing.assert_array_equal(total.reshape(1, 2, 1).cpu().numpy(), [[[0.0], [11.0]]])
 
 
 @pytest.mark.parametrize(("rows", "steps"), [(512, 7), (2048, 1), (3584, 37), (8192, 2), (152064, 7), (16, 5)])
 def test_every_split_has_a_step(rows: int, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(configs.TABLES, 0, configs.TABLES[90])
-    splits = configs.splits(rows, steps)
+    splits = configs.splits((rows, 3584), steps)
     per_split = -(-steps // splits)
-    assert 1 <= splits <= 4
+    assert 1 <= splits <= 7
     assert (splits - 1) * per_split < steps <= splits * per_split
 
 
