@@ -23,6 +23,7 @@ def command(
         str | None,
         typer.Option(metavar="PATTERN", help="Statistics and first values of tensors, such as 'blk.0.*'."),
     ] = None,
+    sha256: Annotated[bool, typer.Option("--sha256", help="Digest the whole file too, at about 1 GB/s.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse bytes that belong to no tensor.")] = False,
     json: options.Json = False,
 ) -> None:
@@ -31,7 +32,7 @@ def command(
     from engine.gguf.types import GgmlType
 
     with open_gguf(options.model_path(model, teacher), strict=strict, types=frozenset(GgmlType)) as file:
-        facts = describe(file)
+        facts = describe(file, contents=sha256)
         if tensors:
             facts["tensors"] = [_tensor(file, name) for name in file.tensors]
         if stats is not None:
@@ -44,8 +45,12 @@ def command(
         _print(facts)
 
 
-def describe(file: GgufFile) -> dict[str, Any]:
-    """Everything about a file that needs no look into the weights but the digest."""
+def describe(file: GgufFile, *, contents: bool = False) -> dict[str, Any]:
+    """Everything about a file that needs no look into the weights.
+
+    Args:
+        contents: read them all the same, for the digest of the file.
+    """
     from dataclasses import asdict
 
     from engine.gguf.identity import identify
@@ -68,7 +73,7 @@ def describe(file: GgufFile) -> dict[str, Any]:
             key: file.metadata.get(f"tokenizer.ggml.{key}")
             for key in ("model", "pre", "bos_token_id", "eos_token_id", "eot_token_id")
         },
-        "identity": asdict(identify(file)),
+        "identity": asdict(identify(file, contents=contents)),
         "warnings": list(file.warnings),
     }
 
@@ -158,8 +163,8 @@ def _print(facts: dict[str, Any]) -> None:
     for kind, count in identity["tensor_types"].items():
         line("tensors", f"{kind:<8}{count:>6} tensors{identity['tensor_bytes'][kind]:>16,} bytes")
     line("tokenizer", ", ".join(f"{key} {value}" for key, value in facts["tokenizer"].items() if value is not None))
+    line("sha256", identity["file_sha256"] or "not computed; --sha256 reads the whole file")
     for label, key in (
-        ("sha256", "file_sha256"),
         ("  tensors", "tensors_sha256"),
         ("  tokenizer", "tokenizer_sha256"),
         ("  template", "template_sha256"),

@@ -26,7 +26,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_json_states_the_identity(mixed: Path):
-    ended = q4k("inspect", mixed, "--json", "--tensors", "--stats", "blk.0.*_norm.weight")
+    ended = q4k("inspect", mixed, "--json", "--sha256", "--tensors", "--stats", "blk.0.*_norm.weight")
     facts = json.loads(ended.stdout)
     assert (ended.stderr, ended.code) == ("", 0)
     assert facts["schema"] == "q4k.inspect/1"
@@ -47,7 +47,7 @@ def test_json_states_the_identity(mixed: Path):
 
 
 def test_page_names_the_facts(mixed: Path):
-    ended = q4k("inspect", mixed, "--tensors", "--stats", "output_norm.weight")
+    ended = q4k("inspect", mixed, "--sha256", "--tensors", "--stats", "output_norm.weight")
     lines = ended.stdout.splitlines()
     assert lines[0] == f"file          mixed.gguf, {mixed.stat().st_size:,} bytes, GGUF v3"
     assert "qkv           split" in lines
@@ -55,6 +55,12 @@ def test_page_names_the_facts(mixed: Path):
     assert any(line.startswith("tensors       Q4_K         6 tensors") for line in lines)
     assert any(line.startswith("blk.0.attn_v.weight") and "Q6_K" in line and "128 x 256" in line for line in lines)
     assert lines[-1].startswith("output_norm.weight: F32 min ")
+
+
+def test_the_weights_are_read_only_when_asked_for(mixed: Path):
+    """A file of 4.7 GB is not to be read for its header."""
+    assert "sha256        not computed; --sha256 reads the whole file" in q4k("inspect", mixed).stdout.splitlines()
+    assert json.loads(q4k("inspect", mixed, "--json").stdout)["identity"]["file_sha256"] is None
 
 
 def test_fused_qkv_and_values_that_are_not_finite_are_seen(tmp_path: Path):
