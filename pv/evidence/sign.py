@@ -7,6 +7,7 @@ Source: https://github.com/secure-systems-lab/dsse/blob/master/envelope.md
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,9 +65,13 @@ def opened(envelope: Path, key: Path) -> dict[str, Any]:
         if not isinstance(fields["signatures"], list) or len(fields["signatures"]) != 1:
             raise SignatureError(f"{envelope}: expected one signature")
         # The key decides, not the name that the envelope gives to it.
-        fields["signatures"][0] = {"keyid": public.keyid, "sig": fields["signatures"][0]["sig"]}
+        named, signature = fields["signatures"][0]["keyid"], fields["signatures"][0]["sig"]
+        fields["signatures"][0] = {"keyid": public.keyid, "sig": signature}
         parsed = Envelope.from_dict(fields)
         parsed.verify([public], 1)
+        # What the signature does not cover: that name, and the bits at the end of base64 that mean nothing.
+        if named != public.keyid or not all(map(_is_base64, (signature, fields["payload"]))):
+            raise SignatureError(f"{envelope}: was changed after it was signed by {key}")
         if parsed.payload_type != PAYLOAD_TYPE:
             raise SignatureError(f"{envelope}: holds {parsed.payload_type!r}; expected {PAYLOAD_TYPE}")
         statement = strict_json(parsed.payload)
@@ -79,6 +84,11 @@ def opened(envelope: Path, key: Path) -> dict[str, Any]:
     if not isinstance(statement, dict) or statement.get("_type") != STATEMENT_TYPE:
         raise SignatureError(f"{envelope}: what is signed is not an in-toto statement v1")
     return statement
+
+
+def _is_base64(text: str) -> bool:
+    """Whether it is the one spelling of its bytes."""
+    return base64.b64encode(base64.b64decode(text)).decode() == text
 
 
 def as_text(envelope: dict[str, Any]) -> str:
