@@ -48,17 +48,14 @@ def breakdown(run: Runs, figure: Figure, *, forwards: int = FORWARDS) -> Breakdo
     """Run `figure` a few times more; counts in no speed."""
     subject = run.subject
     prefill = figure.kind == "prefill"
-    ids = subjects.prompt(subject.model, min(figure.tokens, subjects.chunk()) if prefill else 1)
+    ids = subjects.prompt(subject.model, min(figure.tokens, subject.chunk) if prefill else 1)
     found: list[dict[str, float]] = []
     calls: Counter[str] = Counter()
     for _ in range(1 + forwards):
         cache = subject.model.new_cache(len(ids)) if prefill else run.cache(figure.tokens)
         marks: list[tuple[str, Any, Any]] = []
         with subject.watched(lambda *noted, marks=marks: marks.append(noted)):
-            if prefill:
-                subjects.first_token(subject, ids, cache)
-            else:
-                subject.step(int(ids[0]), cache)
+            subject.advance(ids, cache)
         seconds: dict[str, float] = {}
         for name, start, end in marks:
             seconds[name] = seconds.get(name, 0.0) + subject.timer.seconds(start, end)

@@ -5,7 +5,7 @@ torch and triton are imported when a subject is made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -18,13 +18,16 @@ from engine.errors import BackendError
 from engine.gguf.reader import GgufFile
 from engine.kv_cache import KvCache
 from engine.models import load_model
-from engine.models.on_device import OnDevice
+from engine.models.on_device import CHUNK, OnDevice
+from engine.ops.protocol import I64
 
 _limits: dict[str, Limits] = {}
 
 
 class DeviceSubject:
     """See `engine.bench.subject.Subject`."""
+
+    chunk = CHUNK
 
     def __init__(
         self,
@@ -56,8 +59,7 @@ class DeviceSubject:
 
             self._made.enter_context(instead_of_uploads(synthetic.mean_scales))
         try:
-            chosen: dict[str, Any] = {} if precision == "q8" else {"precision": precision}
-            self._model = OnDevice(file, load_model, graph=not eager, **chosen)
+            self._model = OnDevice(file, load_model, graph=not eager, precision=precision)
         except BaseException:
             self._made.close()
             raise
@@ -71,8 +73,8 @@ class DeviceSubject:
     def model(self) -> OnDevice:
         return self._model
 
-    def step(self, token_id: int, kv_cache: KvCache) -> int:
-        return self._model.next_token(token_id, kv_cache)
+    def advance(self, token_ids: Sequence[int] | I64, kv_cache: KvCache) -> int:
+        return self._model.next_token(token_ids, kv_cache)
 
     def array(self, shape: tuple[int, ...]) -> Any:
         from engine.ops.cuda import target

@@ -12,12 +12,13 @@ import numpy as np
 from engine.bench.figure import Samples
 from engine.bench.subject import SEED, Limits, Note
 from engine.bench.timer import Timer
+from engine.generate import PREFILL_CHUNK, prefill
 from engine.gguf.reader import GgufFile
 from engine.kv_cache import KvCache
 from engine.models import load_model
 from engine.models.protocol import Model
 from engine.ops import load_ops
-from engine.ops.protocol import F32, Ops, Weight
+from engine.ops.protocol import F32, I64, Ops, Weight
 
 _PRODUCT_SIZE = 2048
 _limits: dict[tuple[str, int], Limits] = {}
@@ -49,6 +50,7 @@ class HostSubject:
     """See `engine.bench.subject.Subject`."""
 
     place = "cpu"
+    chunk = PREFILL_CHUNK
 
     def __init__(self, backend: str, precision: str, shared: Model, ops: Ops, timer: Timer) -> None:
         self.name = f"{backend} {precision}"
@@ -63,8 +65,8 @@ class HostSubject:
         self._model.ops = self.ops
         return self._model
 
-    def step(self, token_id: int, kv_cache: KvCache) -> int:
-        return int(self.model.forward([token_id], kv_cache, last_only=True)[-1].argmax())
+    def advance(self, token_ids: Sequence[int] | I64, kv_cache: KvCache) -> int:
+        return int(prefill(self.model, token_ids, kv_cache)[-1].argmax())  # type: ignore[arg-type] # or an array
 
     def array(self, shape: tuple[int, ...]) -> F32:
         return self._rng.standard_normal(shape, dtype=np.float32)

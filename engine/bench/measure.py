@@ -38,7 +38,7 @@ class Runs:
         subject, model = self.subject, self.subject.model
         cache, ids = model.new_cache(tokens), subjects.prompt(model, tokens)
         start = subject.timer.mark()
-        subjects.first_token(subject, ids, cache)
+        subject.advance(ids, cache)
         return tokens / subject.timer.seconds(start, subject.timer.mark())
 
     def _decode(self, context: int) -> float:
@@ -46,7 +46,7 @@ class Runs:
         token = int(subjects.prompt(subject.model, 1)[0])
         start = subject.timer.mark()
         for _ in range(self._new):
-            token = subject.step(token, cache)
+            token = subject.advance([token], cache)
         return self._new / subject.timer.seconds(start, subject.timer.mark())
 
     def cache(self, context: int) -> KvCache:

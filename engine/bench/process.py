@@ -76,9 +76,9 @@ def main() -> None:
         count = None if threads == "-" else int(threads)
         (subject,) = on_host(file, [(backend, precision)], count, HostTimer())
         cache = subject.model.new_cache(int(tokens) + int(new))
-        token = subjects.first_token(subject, subjects.prompt(subject.model, int(tokens)), cache)
+        token = subject.advance(subjects.prompt(subject.model, int(tokens)), cache)
         for _ in range(int(new)):
-            token = subject.step(token, cache)
+            token = subject.advance([token], cache)
         sys.stdout.write(f"{peak_bytes()}\n")
 
 

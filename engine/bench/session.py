@@ -53,7 +53,7 @@ def run(
             subject.model.config,
             speed.figure,
             new_tokens=settings.new_tokens,
-            chunk=subjects.chunk(),
+            chunk=subject.chunk,
             position_bytes=subjects.position_bytes(subject),
         )
         results.append(Result(speed, cost, limits[subject.place]))

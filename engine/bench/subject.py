@@ -11,7 +11,6 @@ import numpy as np
 
 from engine.bench.figure import Samples
 from engine.bench.timer import Timer
-from engine.generate import PREFILL_CHUNK, prefill
 from engine.kv_cache import KvCache
 from engine.models.protocol import Model
 from engine.ops.protocol import I64
@@ -44,13 +43,15 @@ class Subject(Protocol):
     place: str
     """What the limits belong to: 'cpu', 'cuda:sm_90', 'cuda-interpreted'."""
     timer: Timer
+    chunk: int
+    """Tokens of one forward of prefill."""
 
     @property
     def model(self) -> Model:
         """The model, set up to run as this subject."""
 
-    def step(self, token_id: int, kv_cache: KvCache) -> int:
-        """Run one token and name the most probable next one, as greedy generation does."""
+    def advance(self, token_ids: Sequence[int] | I64, kv_cache: KvCache) -> int:
+        """Run tokens, a prompt or a single one, and name the most probable next one, as greedy generation does."""
 
     def array(self, shape: tuple[int, ...]) -> Any:
         """Random float32 numbers in the kind of array that the cache takes."""
@@ -73,11 +74,6 @@ def prompt(model: Model, tokens: int) -> I64:
     return np.random.default_rng(SEED).integers(0, model.config.vocab_size, tokens, dtype=np.int64)
 
 
-def first_token(subject: Subject, ids: Sequence[int] | I64, kv_cache: KvCache) -> int:
-    """Run a prompt in the chunks of generation; the most probable token behind it."""
-    return int(prefill(subject.model, ids, kv_cache)[-1].argmax())  # type: ignore[arg-type]
-
-
 def fill(subject: Subject, kv_cache: KvCache, positions: int) -> None:
     """Put random keys and values of order 1 into the cache, for as many positions."""
     sizes: Any = subject.model.config
@@ -93,8 +89,3 @@ def position_bytes(subject: Subject) -> int:
     keys: Any = subject.model.new_cache(1).view(0)[0]
     sizes: Any = subject.model.config
     return 2 * int(sizes.num_layers * sizes.num_kv_heads * sizes.head_dim * keys.itemsize)
-
-
-def chunk() -> int:
-    """Tokens of one forward of prefill."""
-    return PREFILL_CHUNK

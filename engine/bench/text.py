@@ -51,10 +51,9 @@ def lines(report: Report, peer: str) -> Iterator[str]:
 
 def quantity(value: float, unit: str) -> str:
     """Three digits and a decimal prefix: 4.37 GB."""
-    for size, prefix in _PREFIXES:
-        if value >= size:
-            return f"{value / size:.3g} {prefix}{unit}" if value < 1000 * size else f"{value / size:.0f} {prefix}{unit}"
-    return f"{value:.3g} {unit}"
+    size, prefix = next(((size, prefix) for size, prefix in _PREFIXES if value >= size), (1.0, ""))
+    scaled = value / size
+    return f"{scaled:.0f} {prefix}{unit}" if scaled >= 999.5 else f"{scaled:.3g} {prefix}{unit}"
 
 
 def _fact(key: str, value: Any) -> str:

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from engine.bench.subject import Subject
     from engine.gguf.reader import GgufFile
 
-PRECISIONS: Final = {"cpu": ("f32", "q8", "q16"), "reference": ("f32",), "cuda": ("q8", "exact")}
+PRECISIONS: Final = {"cpu": ("f32", "q8", "q16"), "reference": ("f32",), "cuda": ("q8", "f32")}
 """Of each backend; the first is its default."""
+_EXACT: Final = "exact"
+"""Another name of f32, where that is not the default."""
 _LARGEST: Final = 1 << 20
 _FOLDER: Final = Path("build")
 
@@ -39,7 +41,7 @@ def command(
     ] = None,
     precision: Annotated[
         list[str] | None,
-        typer.Option(metavar="P", help="cpu: f32 (default), q8, q16; cuda: q8 (default), exact; repeatable."),
+        typer.Option(metavar="P", help="cpu: f32 (default), q8, q16; cuda: q8 (default), f32 or exact; repeatable."),
     ] = None,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Of the CPU; default one per core.")] = None,
     prompt_tokens: Annotated[str, typer.Option(metavar="N,N", help="Prefill of so many tokens.")] = "128,512,2048,4096",
@@ -101,6 +103,7 @@ def command(
 
 def _asked(backends: Sequence[str], precisions: Sequence[str]) -> list[tuple[str, str]]:
     """Backends with each of the precisions that they have."""
+    precisions = ["f32" if name == _EXACT else name for name in precisions]
     found = []
     for backend in dict.fromkeys(backends):
         if backend not in PRECISIONS:

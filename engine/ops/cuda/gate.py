@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from engine.gguf.types import GgmlType, layout
-from engine.ops.cuda import configs, products, resident, target, weights
+from engine.ops.cuda import bandwidth, configs, products, resident, target, weights
 from engine.ops.cuda.compiled import Machine, compiled_instead
 from engine.ops.cuda.kv_cache import DeviceKvCache
 from engine.ops.cuda.launch import Launch
@@ -119,6 +119,7 @@ def every_other_operation(shapes: Shapes, *, tokens: Sequence[int] = (1, 256)) -
         host = Weight("token_embd.weight", kind, (shapes.vocab_size, 3584), np.empty((0, 0), np.uint8))
         with Residence().entered():
             resident.embedding(host, np.zeros(1, np.int64))
+    bandwidth.read()
 
 
 def _product(tokens: int, columns: int) -> Sum:

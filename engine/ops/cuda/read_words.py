@@ -9,14 +9,13 @@ Exact. The launcher guarantees: `words` is contiguous, 16-byte aligned and a who
 
 from __future__ import annotations
 
-from typing import Any
-
 import triton
 import triton.language as tl
 
 
 @triton.jit
-def read_words(words: Any, sums: Any, STEPS: tl.constexpr, BLOCK: tl.constexpr) -> None:
+def read_words(words: tl.tensor, sums: tl.tensor, STEPS: tl.constexpr, BLOCK: tl.constexpr) -> None:
+    """words (programs, STEPS, BLOCK) int32; sums (programs,) int32. Grid: programs, 1, 1."""
     program = tl.program_id(0)
     at = words + program.to(tl.int64) * (STEPS * BLOCK) + tl.arange(0, BLOCK)
     total = tl.zeros((BLOCK,), dtype=tl.int32)

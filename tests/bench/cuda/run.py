@@ -1,171 +1,204 @@
-"""Everything that needs a GPU, in one call: falsifiers on target cuda, then speeds.
+"""Everything that needs a GPU, in one call: falsifiers on target cuda, then speeds beside the goals.
 
-    python tests/bench/cuda/run.py                       discharge, kernels, the bundled model
-    python tests/bench/cuda/run.py --no-discharge        speeds alone; needs torch, triton and numpy, no pv
-    python tests/bench/cuda/run.py --model PATH          another model
+    python tests/bench/cuda/run.py --out FOLDER                all, in less than ten minutes
+    python tests/bench/cuda/run.py --out FOLDER --only bench   speeds alone; needs numpy, torch and triton
+    python tests/bench/cuda/run.py --out FOLDER --smoke        every line of it on tiny models, under the interpreter
 
-Where the project is not installed, set PYTHONPATH to its root.
+    gate         the bundled model on the GPU against numpy                         numpy, torch, triton
+    bench        Qwen2.5 7B, 1.5B and 0.5B, weights made on the device, and         the same
+                 the bundled model: prefill and decode, read bandwidth, kernels
+    discharge    `pv discharge` of each contract of CUDA, challenges included       what pv needs
 
-Times are medians over CUDA events; weights are random, rotated among sets that together exceed the L2 cache. The read
-bandwidth that shares refer to is measured first, by a copy of two gigabytes. Ends with status 1 if a falsifier did not
-pass, and 4 where there is no GPU.
+FOLDER gets results.json, row.md (a row for the table in engine/ops/cuda/README.md), goals.txt, log.txt, a picture of
+the 7B where matplotlib is at hand, and evidence.tar.gz: contracts and evidence as they are after the discharge.
+
+Nothing needs to be installed: packages on PYTHONPATH will do. Exit status 1: something was refuted. 4: no GPU, or
+something could not be decided or measured, which is said.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import json
+import os
+import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+import tarfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from engine.errors import BackendError
-from engine.gguf.reader import open_gguf
-from engine.gguf.types import GgmlType
-from engine.llm import teacher_path
-from engine.models import load_model
-from engine.models.on_device import OnDevice
+import goals
+import packages
+from parts import Budget
 
 ROOT = Path(__file__).resolve().parents[3]
-
-# rows, columns and type of the products of one decode step of Qwen2.5-7B in the mix Q4_K_M, by where they occur
-MATRICES = {
-    "attn_q, attn_output": (3584, 3584, GgmlType.Q4_K),
-    "attn_k, attn_v": (512, 3584, GgmlType.Q4_K),
-    "attn_v": (512, 3584, GgmlType.Q6_K),
-    "ffn_gate, ffn_up": (18944, 3584, GgmlType.Q4_K),
-    "ffn_down": (3584, 18944, GgmlType.Q4_K),
-    "ffn_down (more bits)": (3584, 18944, GgmlType.Q6_K),
-    "output": (152064, 3584, GgmlType.Q6_K),
-}
-_L2_BYTES = 256 << 20
-"""More than any L2 cache; weight sets rotate until they exceed it."""
+TEACHER = ROOT / "engine/assets/teacher.gguf"
+CHILD = Path(__file__).parent / "child.py"
+CONTRACTS = ROOT / "contracts"
+_FOR_GPU = re.compile(r"^ *targets: *\[[^\]]*\bcuda\b(?!-)", re.MULTILINE)
+LIMIT_S = 570.0
+"""Of a call of ten minutes."""
+LIMITS = {"gate": 60.0, "qwen2.5-7b": 120.0, "qwen2.5-1.5b": 60.0, "qwen2.5-0.5b": 60.0, "teacher": 60.0}
+DISCHARGE_S = 300.0
+"""Of each contract; they come last and have what is left."""
 
 
-def seconds(run: Callable[[int], Any], *, repeats: int = 50) -> float:
-    """Median time of run(i) on the device; ten runs first load and warm."""
-    import torch
-
-    for number in range(10):
-        run(number)
-    times = []
-    for number in range(repeats):
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
-        run(number)
-        end.record()
-        end.synchronize()
-        times.append(start.elapsed_time(end) / 1e3)
-    return statistics.median(times)
+class NoGpuError(Exception):
+    """There is no GPU, or torch cannot use it."""
 
 
-def bandwidth() -> float:
-    """Bytes per second of a device-to-device copy, read and written bytes together."""
-    import torch
+def facts(python: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """Device and versions, asked in a process of its own: nothing of CUDA stays in this one.
 
-    source = torch.empty(1 << 30, dtype=torch.uint8, device="cuda").random_()
-    copy = torch.empty_like(source)
-    return 2 * source.numel() / seconds(lambda _: copy.copy_(source))
+    Raises:
+        NoGpuError: with the reason.
+    """
+    ask = (
+        "import json, sys\n"
+        "from engine.errors import BackendError\n"
+        "from engine.ops.cuda import target\n"
+        "try: target.device()\n"
+        "except BackendError as err: sys.exit(str(err))\n"
+        "print(json.dumps(target.facts()))"
+    )
+    done = subprocess.run(
+        [python, "-c", ask], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise NoGpuError((done.stderr.strip().splitlines() or ["no answer"])[-1])
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
-def products(read: float) -> None:
-    """One line for each matrix of a decode step, and for prefill of 512 tokens."""
-    import torch
+def version() -> str:
+    """The commit, where this is a repository."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"
 
-    from engine.ops.cuda import products as kernels
-    from engine.ops.cuda import weights
 
-    for name, (rows, columns, kind) in MATRICES.items():
-        count = max(1, _L2_BYTES // (rows * columns // 2))
-        sets = [_random(weights.empty(name, kind, (rows, columns))) for _ in range(min(count, 64))]
-        x = torch.randn((1, columns), device="cuda")
-        taken = seconds(lambda i, x=x, sets=sets: kernels.matmul(x.clone(), sets[i % len(sets)], exact=False))
-        rate = sets[0].size_bytes / taken
-        wide = torch.randn((512, columns), device="cuda")
-        prefill = seconds(
-            lambda i, x=wide, sets=sets: kernels.matmul(x.clone(), sets[i % len(sets)], exact=False), repeats=10
+def _contracts() -> list[Path]:
+    """Those that have falsifiers for a GPU; gates are questions about them."""
+    found = CONTRACTS.rglob("*.yaml")
+    return sorted(p for p in found if p.parent.name != "gates" and _FOR_GPU.search(p.read_text()))
+
+
+class Call:
+    """One call: where it writes, what it may take, what it found."""
+
+    def __init__(self, out: Path, *, smoke: bool, limit_s: float, python: Path | str, version: str) -> None:
+        self.out, self.smoke, self.python, self.version = out, smoke, python, version
+        self.environment = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | (
+            {"TRITON_INTERPRET": "1"} if smoke else {}
         )
-        flops = 2 * 512 * rows * columns / prefill
-        print(
-            f"{name:22} {kind.name:5} {rows:7} x {columns:5}   decode {taken * 1e6:8.1f} us {rate / 1e12:6.3f} TB/s "
-            f"{rate / read:6.1%} of read bandwidth   prefill {prefill * 1e6:9.1f} us {flops / 1e12:6.1f} TFLOP/s"
+        self.budget = Budget(limit_s, out / "log.txt")
+        self.reports: dict[str, Any] = {}
+        self.statuses: list[int | None] = []
+
+    def gate(self) -> None:
+        """The bundled model; in a smoke test a tiny one."""
+        self._part("gate", [self.python, CHILD, "gate", "tiny" if self.smoke else TEACHER])
+
+    def bench(self, name: str) -> None:
+        """One model."""
+        model: Path | str = "tiny" if self.smoke else TEACHER if name == "teacher" else name
+        with TemporaryDirectory() as folder:
+            result = Path(folder) / "result.json"
+            command = [self.python, CHILD, "bench", model, result]
+            if name == goals.MODEL:
+                command += ["--plot", self.out / f"{name}.png"]
+            self._part(name, command + ["--smoke"] * self.smoke)
+            if result.exists():
+                self.reports[name] = json.loads(result.read_text())
+
+    def discharge(self) -> None:
+        """Every contract that has falsifiers for a GPU, each in a run of its own, so that one keeps what it found."""
+        if lacking := packages.missing(packages.DISCHARGE):
+            self.statuses.append(4)
+            self.budget.skip("discharge", f"cannot run, missing: {', '.join(lacking)}")
+            print("\n".join(packages.advice(lacking, Path("build/site"))))
+            return
+        for path in _contracts():
+            contract = path.stem.rpartition("-v")[0]
+            command = [self.python, "-m", "pv", "discharge", contract, "--target", "cuda"]
+            self._part(f"discharge {contract}", command + ["--dry-run"] * self.smoke, limit_s=DISCHARGE_S)
+        with tarfile.open(self.out / "evidence.tar.gz", "w:gz") as archive:
+            for folder in ("contracts", "evidence"):
+                archive.add(ROOT / folder, folder)
+
+    def _part(self, name: str, command: list[Any], *, limit_s: float = 0.0) -> None:
+        limit = limit_s or LIMITS[name]
+        # the interpreter takes seconds for what a GPU does in microseconds
+        done = self.budget.run(
+            name, command, limit_s=10 * limit if self.smoke else limit, root=ROOT, environment=self.environment
         )
+        self.statuses.append(done.status)
 
-
-def _random(weight: Any) -> Any:
-    """Random bytes, with scales that are finite: speed does not depend on values, but must not meet NaN."""
-    import torch
-
-    for plane in weight.planes.values():
-        if plane.dtype == torch.float16:
-            plane.uniform_(0.001, 0.01)
-        else:
-            plane.random_(0, 1 << 30)
-    if weight.type == GgmlType.Q4_K:
-        # d and dmin are the first word of each block of 36: two float16 of 2^-8
-        weight.planes["blocks"].view(weight.shape[0], -1, 36)[:, :, 0] = 0x1C001C00
-    return weight
-
-
-def model(path: Path, new_tokens: int) -> None:
-    """Prefill and greedy decode of one model, by graph and by single launches."""
-    import numpy as np
-
-    from engine.ops.cuda import launch
-
-    for graph in (True, False):
-        with open_gguf(path) as file:
-            loaded = OnDevice(file, load_model, graph=graph)
-            limit = loaded.config.context_length
-            for prompt in (count for count in (128, 512, 2048, 4096) if count + new_tokens + 1 < limit):
-                ids = np.random.default_rng(0).integers(0, loaded.config.vocab_size, prompt)
-                cache = loaded.new_cache(prompt + new_tokens + 1)
-                loaded.forward(ids, cache, last_only=True)
-                cache.reset()
-                start = time.perf_counter()
-                token = int(loaded.forward(ids, cache, last_only=True)[-1].argmax())
-                prefilled = time.perf_counter() - start
-                token = loaded.next_token(token, cache)
-                before, start = launch.counts(), time.perf_counter()
-                for _ in range(new_tokens):
-                    token = loaded.next_token(token, cache)
-                decoded = time.perf_counter() - start
-                launches = sum(launch.since(before).values()) / new_tokens
-                print(
-                    f"{path.name} {loaded.mode:6} prefill of {prompt}: {prompt / prefilled:9.0f} tok/s   decode "
-                    f"after it: {new_tokens / decoded:8.1f} tok/s, {launches:.0f} launches a token"
-                )
-            loaded.release()
+    def finish(self, device: dict[str, Any]) -> int:
+        """Print and write everything; the exit status."""
+        report = self.reports.get(goals.MODEL)
+        name = str(device.get("device", device["target"]))
+        row = goals.row(report, self.version, name)
+        parts = [vars(done) for done in self.budget.done]
+        results = {
+            "version": self.version,
+            "facts": device,
+            "smoke": self.smoke,
+            "parts": parts,
+            "reports": self.reports,
+        }
+        (self.out / "results.json").write_text(json.dumps(results, indent=1))
+        (self.out / "row.md").write_text(f"{row}\n")
+        lines = [*goals.table(report), "", "time by part", *(done.line() for done in self.budget.done), "", row]
+        (self.out / "goals.txt").write_text("\n".join(lines) + "\n")
+        print("\n" + "\n".join(lines))
+        if 1 in self.statuses:
+            return 1
+        return 0 if all(status == 0 for status in self.statuses) else 4
 
 
 def main() -> int:
-    """Run and print; the exit status is the answer."""
+    """Run the parts in the order in which they are missed most; the exit status is the answer."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--model", type=Path, help="GGUF file; default the bundled model")
-    parser.add_argument("--new-tokens", type=int, default=128)
-    parser.add_argument("--no-discharge", action="store_true", help="measure speeds alone")
+    parser.add_argument("--out", type=Path, default=ROOT / "build/cuda", help="folder for what was found; build/cuda")
+    parser.add_argument("--only", choices=("bench", "discharge"), help="one half of it")
+    parser.add_argument("--limit", type=float, default=LIMIT_S, metavar="SECONDS", help="for all parts together")
+    parser.add_argument("--version", help="for the table; default what git says")
+    parser.add_argument(
+        "--smoke", action="store_true", help="tiny models under Triton's interpreter; proves nothing else"
+    )
     options = parser.parse_args()
-    try:
-        from engine.ops.cuda import target
-
-        target.require_gpu()
-    except (BackendError, ImportError) as err:
-        print(f"{err}")
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "log.txt").unlink(missing_ok=True)
+    if lacking := packages.missing(packages.SPEEDS):
+        print("\n".join(packages.advice(lacking, Path("build/site"))))
         return 4
-    print(", ".join(f"{key} {value}" for key, value in target.facts().items()))
-    path = options.model or teacher_path()
-    status = 0
-    if not options.no_discharge:
-        command = [sys.executable, "-m", "pv", "discharge", "cuda-*", "--target", "cuda", "--model", str(path)]
-        status = subprocess.run(command, cwd=ROOT, check=False).returncode
-    read = bandwidth()
-    print(f"copy bandwidth {read / 1e12:.3f} TB/s")
-    products(read)
-    model(path, options.new_tokens)
-    return status
+    with TemporaryDirectory() as folder:
+        python = packages.interpreter(Path(folder) / "python", ROOT)
+        call = Call(
+            options.out, smoke=options.smoke, limit_s=options.limit * (10 if options.smoke else 1),
+            python=python, version=options.version or version(),
+        )  # fmt: skip
+        try:
+            device = facts(python, call.environment)
+        except NoGpuError as err:
+            print(err)
+            return 4
+        print(", ".join(f"{key} {value}" for key, value in device.items()))
+        if options.only != "discharge":
+            call.gate()
+            call.bench(goals.MODEL)
+        if options.only != "bench":
+            call.discharge()
+        if options.only != "discharge":
+            for name in ("qwen2.5-1.5b", "qwen2.5-0.5b", "teacher"):
+                call.bench(name)
+        return call.finish(device)
 
 
 if __name__ == "__main__":
