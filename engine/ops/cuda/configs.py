@@ -61,8 +61,8 @@ class Table:
 
 _FLOATS = (GgmlType.F32, GgmlType.F16, GgmlType.BF16)
 
-# Narrow outputs have too few row tiles to fill a GPU. Rows and columns of q, k and v in one launch, of q and k, of v
-# where it has a type of its own, of attn_output, ffn_gate and ffn_up in one launch, ffn_down, and the output.
+# Narrow outputs have too few row tiles to fill a GPU. In this order: q, k and v in one launch; q and k, and v, where v
+# has another type; attn_output; ffn_gate and ffn_up in one launch; ffn_down; the output.
 _QWEN_7B = {
     (4608, 3584): 4, (4096, 3584): 4, (512, 3584): 7, (3584, 3584): 4, (37888, 3584): 1, (3584, 18944): 4,
     (152064, 3584): 1,
@@ -71,8 +71,9 @@ _QWEN_1_5B = {
     (2048, 1536): 3, (1792, 1536): 3, (256, 1536): 3, (1536, 1536): 3, (17920, 1536): 1, (1536, 8960): 7,
     (151936, 1536): 1,
 }  # fmt: skip
-# Of this model Q5_0 has no kernel, and products of it are decoded; v and the output are Q8_0.
-_QWEN_0_5B = {(128, 896): 4, (896, 4864): 8, (151936, 896): 1}
+_QWEN_0_5B = {
+    (1152, 896): 4, (1024, 896): 4, (128, 896): 4, (896, 896): 4, (9728, 896): 1, (896, 4864): 8, (151936, 896): 1
+}  # fmt: skip
 
 _H200 = Table(
     name="sm_90: H100, H200",

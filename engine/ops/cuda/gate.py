@@ -5,31 +5,23 @@ The operations themselves are called, on tensors without storage, so what is com
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from engine.gguf.types import GgmlType, layout
-from engine.ops.cuda import bandwidth, configs, products, resident, target, weights
+from engine.ops.cuda import bandwidth, products, resident, target, weights
 from engine.ops.cuda.compiled import Machine, compiled_instead
 from engine.ops.cuda.kv_cache import DeviceKvCache
 from engine.ops.cuda.launch import Launch
-from engine.ops.cuda.residence import Residence
 from engine.ops.cuda.sums import Sum
-from engine.ops.cuda.weights import KERNEL_TYPES
 from engine.ops.protocol import Weight
 
 WEIGHTS_PER_BLOCK = {"q4_k_matvec": 256, "q6_k_matvec": 256, "q8_0_matvec": 32, "float_matvec": 1}
 """Kernels whose instructions per weight are counted."""
-
-GATED_SHAPES = ((37888, 3584), (17920, 1536), (9728, 896))
-"""Rows of ffn_gate and ffn_up, and columns: Qwen2.5 7B, 1.5B, 0.5B."""
-OTHER_SHAPE = (200, 768)
-"""Named by no table; an odd number of blocks and of row tiles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +35,20 @@ class Shapes:
     num_kv_heads: int
     head_dim: int
     vocab_size: int
+
+    def matrices(self) -> tuple[tuple[int, int], ...]:
+        """Rows and columns of the products of a model, rows that one launch takes together: q, k and v; q and k, and v
+        of another type; attn_output; ffn_gate and ffn_up; ffn_down; the output."""
+        q_size, kv_size = self.num_heads * self.head_dim, self.num_kv_heads * self.head_dim
+        hidden, ffn = self.hidden_size, self.intermediate_size
+        return (
+            (q_size + 2 * kv_size, hidden), (q_size + kv_size, hidden), (kv_size, hidden), (hidden, q_size),
+            self.gated, (hidden, ffn), (self.vocab_size, hidden),
+        )  # fmt: skip
+
+    @property
+    def gated(self) -> tuple[int, int]:
+        return 2 * self.intermediate_size, self.hidden_size
 
 
 QWEN_7B = Shapes("qwen2.5-7b", 3584, 18944, 28, 4, 128, 152064)
@@ -64,69 +70,67 @@ class Compiled:
     """Thread instructions of the main loop per weight, where the kernel has a budget and more than one step."""
 
 
-def compile_all(sm: int, run: Callable[[], None]) -> list[Compiled]:
-    """What `run` launches, each kernel as often as it differs."""
+def compile_products(shapes: Shapes, kinds: Sequence[GgmlType], tokens: Sequence[int], sm: int) -> list[Compiled]:
+    """The products of one model in each type that has blocks of such rows, each in the default mode; the exact mode
+    and the argmax for the output."""
     found: list[Compiled] = []
     with target.compiling_for(sm), compiled_instead(sm, lambda m, launched: found.append(entry(m, launched))):
-        run()
+        for kind in kinds:
+            for rows, columns in dict.fromkeys(shapes.matrices()):
+                if columns % layout(kind)[0]:
+                    continue
+                weight = weights.empty("weight", kind, (rows, columns))
+                for count in tokens:
+                    products.multiply(_values(count, columns), weight, exact=False)
+                if (rows, columns) == shapes.gated:
+                    products.gated(_values(1, columns), weight)
+                if rows == shapes.vocab_size:
+                    products.multiply(_values(1, columns), weight, exact=True)
+                    products.largest(products.matmul(_values(1, columns), weight, exact=False))
     return found
 
 
-def kernels() -> set[str]:
-    """Names of all kernels: a module that has one is named after it, and a kernel returns nothing."""
-    sources = {path.stem: path.read_text("utf-8") for path in Path(__file__).parent.glob("*.py")}
-    return {
-        name for name, text in sources.items() if re.search(rf"^@triton.jit\ndef {name}\([^)]*\) -> None:", text, re.M)
-    }
-
-
-def every_product(tokens: Sequence[int] = (1, 256)) -> None:
-    """Each type of weight in the shapes that the table names and in another one, in every mode."""
-    for kind in sorted(KERNEL_TYPES):
-        for shape in (*configs.table().splits, OTHER_SHAPE):
-            if shape[1] % layout(kind)[0] == 0:
-                weight = weights.empty("weight", kind, shape)
-                for count in tokens:
-                    products.multiply(_values(count, shape[1]), weight, exact=False)
-        for shape in GATED_SHAPES:
-            if shape[1] % layout(kind)[0] == 0:
-                products.gated(_values(1, shape[1]), weights.empty("weight", kind, shape))
-        products.multiply(_values(1, 3584), weights.empty("weight", kind, (152064, 3584)), exact=True)
-    for rows in (2944, 152064):
-        weight = weights.empty("output.weight", GgmlType.Q6_K, (rows, 256))
-        products.largest(products.matmul(_values(1, 256), weight, exact=False))
-
-
-def every_other_operation(shapes: Shapes, *, tokens: Sequence[int] = (1, 256)) -> None:
+def compile_layers(shapes: Shapes, sm: int, *, tokens: Sequence[int] = (1, 512)) -> list[Compiled]:
     """Everything of a layer but its products, and the embedding of each type."""
-    ones = np.ones(shapes.hidden_size, np.float32)
-    for count in tokens:
-        positions = np.arange(count, dtype=np.int64)
-        x = _values(count, shapes.hidden_size)
-        resident.add(resident.rms_norm(x, ones, eps=1e-6), x)
-        resident.rms_norm(_product(count, shapes.hidden_size), ones, eps=1e-6)
-        _product(count, shapes.hidden_size).added()
-        resident.add_bias(x, ones)
-        resident.swiglu(*(_values(count, shapes.intermediate_size) for _ in range(2)))
-        q = _values(count, shapes.num_heads, shapes.head_dim)
-        k = _values(count, shapes.num_kv_heads, shapes.head_dim)
-        resident.rope(q, positions, theta=1e6)
-        cache = DeviceKvCache(2, shapes.num_kv_heads, shapes.head_dim, 4096)
-        cache.append(0, k, k)
-        q, _ = resident.rope_append(q, k, k, positions, cache, 0, theta=1e6)
-        resident.attention(q, *cache.view(0), positions)
-    for kind in sorted(weights.KERNEL_TYPES):
-        host = Weight("token_embd.weight", kind, (shapes.vocab_size, 3584), np.empty((0, 0), np.uint8))
-        with Residence().entered():
+    found: list[Compiled] = []
+    with target.compiling_for(sm), compiled_instead(sm, lambda m, launched: found.append(entry(m, launched))):
+        for count in tokens:
+            _layer(shapes, count)
+        for kind in sorted(weights.KERNEL_TYPES):
+            columns = -(-shapes.hidden_size // 256) * 256
+            host = Weight("token_embd.weight", kind, (shapes.vocab_size, columns), np.empty((0, 0), np.uint8))
             resident.embedding(host, np.zeros(1, np.int64))
-    bandwidth.read()
+        bandwidth.read()
+    return found
 
 
-def _product(tokens: int, columns: int) -> Sum:
-    return Sum(_values(4, tokens, columns), residual=_values(tokens, columns))
+def _layer(shapes: Shapes, tokens: int) -> None:
+    positions = np.arange(tokens, dtype=np.int64)
+    x, ones = _values(tokens, shapes.hidden_size), np.ones(shapes.hidden_size, np.float32)
+    resident.add(resident.rms_norm(x, ones, eps=1e-6), x)
+    resident.add_bias(x, ones)
+    for parts in (1, 4):
+        split = Sum(_values(parts, tokens, shapes.hidden_size), residual=x)
+        split.added()
+        resident.rms_norm(split, ones, eps=1e-6)
+    resident.swiglu(*(_values(tokens, shapes.intermediate_size) for _ in range(2)))
+    heads = (shapes.num_heads, shapes.num_kv_heads, shapes.num_kv_heads)
+    cache = DeviceKvCache(2, shapes.num_kv_heads, shapes.head_dim, 4096)
+    q, k, v = (_heads(1, tokens, number, shapes.head_dim) for number in heads)
+    resident.rope(q, positions, theta=1e6)
+    cache.append(0, k, v)
+    for parts in (1, 4):
+        q, k, v = (_heads(parts, tokens, number, shapes.head_dim) for number in heads)
+        q, _ = resident.rope_append(q, k, v, positions, cache, 0, theta=1e6)
+    resident.attention(q, *cache.view(0), positions)
 
 
-def _values(*shape: int) -> torch.Tensor:
+def _heads(parts: int, tokens: int, number: int, head_dim: int) -> Any:
+    width = number * head_dim
+    return Sum(_values(parts, tokens, width), bias=_values(width), shape=(tokens, number, head_dim))
+
+
+def _values(*shape: int) -> Any:
     return torch.empty(shape, dtype=torch.float32, device=target.device())
 
 
