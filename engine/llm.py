@@ -22,7 +22,7 @@ from engine.generate import Timings
 from engine.gguf.display import escape
 from engine.gguf.identity import Identity, identify, tensors_sha256
 from engine.gguf.reader import GgufFile, open_gguf
-from engine.models import load_model, parity_gate
+from engine.models import DEFAULT_PRECISION, load_model, load_on, parity_gate
 from engine.models.on_device import OnDevice
 from engine.ops import load_ops
 from engine.ops.protocol import F32
@@ -69,10 +69,13 @@ class Generation:
 class Llm:
     """A model with everything needed to ask it. Not for use by several threads at once."""
 
-    def __init__(self, file: GgufFile, *, backend: str = "cpu", now: datetime | None = None) -> None:
+    def __init__(
+        self, file: GgufFile, *, backend: str = "cpu", precision: str | None = None, now: datetime | None = None
+    ) -> None:
         """Use `load`, unless the file is open already.
 
         Args:
+            backend, precision: see `load`.
             now: the clock that a chat template may read, see `engine.chat.ChatTemplate`.
 
         Raises:
@@ -84,8 +87,17 @@ class Llm:
         """Why the CPU runs and not the backend asked for; empty unless `load` was allowed to fall back."""
         self.parity: list[parity_gate.Step] = []
         """What the gate of a GPU measured, the prompt's end first; empty on other backends."""
-        self.model = OnDevice(file, load_model) if backend == "cuda" else load_model(file, load_ops(backend))
+        self.precision = precision or DEFAULT_PRECISION.get(backend, "")
+        self.model = load_on(backend, file, precision)
         self.ops = self.model.ops
+        try:
+            self._complete(now)
+        except BaseException:
+            self._release()
+            raise
+
+    def _complete(self, now: datetime | None) -> None:
+        file = self.file
         self.tokenizer = Tokenizer.from_gguf(file)
         if self.tokenizer.size > (rows := self.model.config.vocab_size):
             lengths = f"{self.tokenizer.size} tokens, {rows} embedding rows"
@@ -97,19 +109,11 @@ class Llm:
             now=now,
         )
         if isinstance(self.model, OnDevice):
-            self.parity = self._pass_gate(self.model)
+            prompt = self.prompt_ids(GATE_PROMPT, raw=self.template is None)
+            self.parity = parity_gate.require(self.model, load_model(file, load_ops("cpu")), prompt)
         self.kv_cache = self.model.new_cache()
         self._types = frozenset(info.type for info in file.tensors.values())
         self._started = False
-
-    def _pass_gate(self, model: OnDevice) -> list[parity_gate.Step]:
-        """Compare with the CPU on a real prompt; a model that does not pass gives the device memory back."""
-        try:
-            prompt = self.prompt_ids(GATE_PROMPT, raw=self.template is None)
-            return parity_gate.require(model, load_model(self.file, load_ops("cpu")), prompt)
-        except BaseException:
-            model.release()
-            raise
 
     @classmethod
     def load(
@@ -117,6 +121,7 @@ class Llm:
         path: str | PathLike[str] | None = None,
         *,
         backend: str = "cpu",
+        precision: str | None = None,
         allow_fallback: bool = False,
         now: datetime | None = None,
     ) -> Llm:
@@ -124,6 +129,7 @@ class Llm:
 
         Args:
             backend: a name in `engine.ops.BACKENDS`. It runs or the call fails; nothing else is tried.
+            precision: of activations in products, one of `engine.models.PRECISIONS[backend]`; default f32, on cuda q8.
             allow_fallback: where the backend is not available or does not pass its gate, run on the CPU; `fallback`
                 and the run record say why.
 
@@ -133,11 +139,11 @@ class Llm:
         file = open_gguf(path if path is not None else teacher_path())
         try:
             try:
-                return cls(file, backend=backend, now=now)
+                return cls(file, backend=backend, precision=precision, now=now)
             except BackendError as err:
                 if not allow_fallback or backend == "cpu":
                     raise
-                llm = cls(file, backend="cpu", now=now)
+                llm = cls(file, backend="cpu", precision=precision, now=now)
                 llm.backend, llm.fallback = backend, str(err)
                 return llm
         except BaseException:
@@ -146,9 +152,12 @@ class Llm:
 
     def close(self) -> None:
         """Close the model file, and give back the memory of a device."""
+        self._release()
+        self.file.close()
+
+    def _release(self) -> None:
         if isinstance(self.model, OnDevice):
             self.model.release()
-        self.file.close()
 
     def __enter__(self) -> Llm:
         return self
@@ -247,9 +256,10 @@ class Llm:
         )
 
     def _start(self, prompt_ids: Sequence[int]) -> None:
-        """Run one token aside, once: compiled kernels take 0.3 s to come from disk, which is not the prompt's speed."""
+        """Run one token aside, once: loading compiled kernels, or capturing a graph, is not the prompt's speed."""
         if not self._started and prompt_ids:
-            self.model.forward(prompt_ids[:1], self.model.new_cache(1), last_only=True)
+            self.model.forward(prompt_ids[:1], self.kv_cache, last_only=True)
+            self.kv_cache.reset()
             self._started = True
 
     def logits(self, token_ids: Sequence[int], *, tap: Tap | None = None) -> F32:
@@ -273,6 +283,7 @@ class Llm:
             "fallback": self.fallback or None,
             **self._device_facts(),
             "precision": self.ops.precision,
+            "precision_mode": self.precision,
             "threads": self.ops.threads(),
             "slow_types": [kind.name for kind in self.ops.slow_types(self._types)],
             "architecture": self.model.config.architecture,

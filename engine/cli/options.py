@@ -28,6 +28,14 @@ Gpu = Annotated[
 Backend = Annotated[
     str | None, typer.Option(metavar="NAME", help="cpu, cuda or reference; the default is cpu.", show_default=False)
 ]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Activations in products: f32 (default), q16 or q8 on cpu; q8 (default) or f32 on cuda.",
+        show_default=False,
+    ),
+]
 AllowFallback = Annotated[
     bool, typer.Option("--allow-fallback", help="Run on the CPU, and say so, where the backend cannot.")
 ]
@@ -68,16 +76,28 @@ def backend_name(backend: str | None, gpu: bool | None) -> str:
     return "cuda" if gpu else backend or "cpu"
 
 
-def load(model: Path | None, teacher: bool, backend: str | None, gpu: bool | None, allow_fallback: bool) -> Llm:
+def load(
+    model: Path | None,
+    teacher: bool,
+    backend: str | None,
+    gpu: bool | None,
+    precision: str | None,
+    allow_fallback: bool,
+) -> Llm:
     """The model that the flags name, loaded.
 
     Raises:
-        UsageError, EngineError: see `model_path`, `backend_name` and `Llm.load`.
+        UsageError: as `model_path` and `backend_name`, or the backend has no such precision.
+        EngineError: as `Llm.load`.
     """
     from engine.llm import Llm
+    from engine.models import PRECISIONS
 
     name = backend_name(backend, gpu)
-    return Llm.load(model_path(model, teacher), backend=name, allow_fallback=allow_fallback)
+    if precision is not None and precision not in PRECISIONS[name]:
+        have = ", ".join(PRECISIONS[name])
+        raise UsageError(f"backend {name} has no precision {precision!r}; available: {have}")
+    return Llm.load(model_path(model, teacher), backend=name, precision=precision, allow_fallback=allow_fallback)
 
 
 def sampling(temperature: float, top_k: int, top_p: float, min_p: float, seed: int | None) -> Sampling:

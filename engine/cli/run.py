@@ -26,6 +26,7 @@ def command(
     raw: Annotated[bool, typer.Option("--raw", help="The prompt as it is, without the chat template.")] = False,
     gpu: options.Gpu = None,
     backend: options.Backend = None,
+    precision: options.Precision = None,
     allow_fallback: options.AllowFallback = False,
     json: options.Json = False,
 ) -> None:
@@ -37,7 +38,7 @@ def command(
         raise UsageError("--raw and --system contradict each other: a system message needs the chat template")
     if prompt == "-":
         prompt = sys.stdin.read()
-    with options.load(model, teacher, backend, gpu, allow_fallback) as llm:
+    with options.load(model, teacher, backend, gpu, precision, allow_fallback) as llm:
         say_what_runs(llm)
         conversation: list[dict[str, str | None]] = [
             {"role": "system", "content": system},

@@ -29,7 +29,7 @@ def say_what_runs(llm: Llm) -> None:
         f"model {facts['model']} ({facts['architecture']}, {facts['size_bytes'] / 1e6:.1f} MB)"
     )
     if facts["slow_types"]:
-        say(f"warning: no fast path for {', '.join(facts['slow_types'])}; numpy decodes them")
+        say(f"warning: no fast path for {', '.join(facts['slow_types'])}; they are decoded at every use")
     for warning in llm.file.warnings:
         say(f"warning: {warning}")
     if unused := llm.model.unused_tensors:

@@ -20,7 +20,7 @@ def _storages(tree: Any) -> list[Any]:
     return [leaf.untyped_storage() for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
 
 
-class DeviceMemory(TorchDispatchMode):
+class DeviceMemory(TorchDispatchMode):  # type: ignore[misc]
     """Counts storages that operations of torch make while this is entered."""
 
     def __init__(self, *, fail_at: int | None = None) -> None:

@@ -211,6 +211,14 @@ USAGE = {
         "--raw and --system contradict each other: a system message needs the chat template",
     ),
     "temperature": (["-p", "hi", "--temperature", "-1"], "temperature is -1.0, must be finite and >= 0"),
+    "precision of no backend": (
+        ["-p", "hi", "--precision", "f16"],
+        "backend cpu has no precision 'f16'; available: f32, q16, q8",
+    ),
+    "precision of another backend": (
+        ["-p", "hi", "--gpu", "--precision", "q16"],
+        "backend cuda has no precision 'q16'; available: q8, f32",
+    ),
     "top-p": (["-p", "hi", "--top-p", "2"], "top-p is 2.0, must be in (0, 1] (1: all tokens)"),
 }
 
@@ -233,6 +241,33 @@ def test_gpu_that_is_not_there_is_exit_4(tiny: Path, args: list[str]):
     ended = q4k("run", tiny, "-p", "hi", *args)
     assert re.fullmatch(r"q4k: backend 'cuda'.+\n", ended.stderr)
     assert (ended.stdout, ended.code) == ("", 4)
+
+
+@pytest.mark.parametrize(("flags", "mode"), [([], "f32"), (["--precision", "q8"], "q8")], ids=["default", "q8"])
+def test_the_record_states_the_precision(tiny: Path, flags: list[str], mode: str):
+    ended = q4k("run", tiny, "-p", "hi", "--max-tokens", "1", "--json", *flags)
+    assert json.loads(ended.stdout)["record"]["precision_mode"] == mode
+
+
+WATCHED = """
+import sys
+from engine.cli.main import main
+sys.argv = ["q4k", "run", sys.argv[1], "-p", "hi", "--max-tokens", "2", "--no-gpu", *sys.argv[2:]]
+try:
+    main()
+finally:
+    found = [name for name in sys.modules if name.partition(".")[0] in ("torch", "triton", "cupy", "pynvml")]
+    print("imported:", found, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("flags", [[], ["--precision", "q8"], ["--allow-fallback"]], ids=["plain", "q8", "fallback"])
+def test_no_gpu_imports_nothing_of_a_gpu(tiny: Path, flags: list[str]):
+    """In a process of its own; both packages are installed where the kernels are tested."""
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, str(tiny), *flags], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.endswith("imported: []\n")
 
 
 def test_fallback_that_was_allowed_is_said(tiny: Path):

@@ -97,6 +97,38 @@ def test_timings_count_what_was_run():
     assert timings.decode_tokens_per_s > 0
 
 
+class Choosing(Counting):
+    """One that chooses by itself, as on a GPU; its logits are not to be asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[list[int]] = []
+
+    def next_token(self, token_ids: Sequence[int], kv_cache: KvCache) -> int:
+        self.asked.append(list(token_ids))
+        return int(Counting.forward(self, token_ids, kv_cache)[-1].argmax())
+
+    def forward(self, *_: Any, **__: Any) -> Any:
+        raise AssertionError("logits were asked for")
+
+
+def test_a_model_that_chooses_keeps_its_logits(monkeypatch: pytest.MonkeyPatch):
+    """The prompt goes to it whole, however long: it knows what its memory holds."""
+    monkeypatch.setattr(generation, "PREFILL_CHUNK", 2)
+    model, timings = Choosing(), Timings()
+    assert run(model, [1, 2, 3], timings=timings) == run(Counting(), [1, 2, 3])
+    assert model.asked == [[1, 2, 3], [4], [5], [6], [7], [8]]
+    assert (timings.prefill_tokens, timings.decode_tokens) == (3, 5)
+
+
+@pytest.mark.parametrize(
+    "options", [{"params": Sampling(temperature=1, seed=0)}, {"tap": lambda *_: None}], ids=["sampling", "tap"]
+)
+def test_who_needs_logits_gets_them(options: dict[str, Any]):
+    with pytest.raises(AssertionError, match="logits were asked for"):
+        run(Choosing(), [1, 2, 3], **options)
+
+
 def test_no_time_is_no_speed():
     assert Timings().decode_tokens_per_s == 0
 

@@ -11,6 +11,8 @@ import pytest
 from engine import llm as llm_module
 from engine.errors import BackendError, ContextError, GgufError, ModelError, SamplingError, TemplateError
 from engine.llm import Llm, teacher_path
+from engine.models import DEFAULT_PRECISION, PRECISIONS
+from engine.ops import BACKENDS
 from engine.sampling import Sampling
 from support import tiny_qwen2
 
@@ -173,3 +175,25 @@ def test_installation_without_teacher_says_so(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(llm_module, "__file__", str(tmp_path / "llm.py"))
     with pytest.raises(ModelError, match=r"teacher\.gguf: the bundled model is not part of this installation"):
         teacher_path()
+
+
+def test_precisions_are_those_that_the_backends_have():
+    from engine.ops.cpu import precisions
+
+    assert set(PRECISIONS["cpu"]) == set(precisions.PRECISIONS)
+    assert PRECISIONS.keys() == BACKENDS.keys() == DEFAULT_PRECISION.keys()
+    assert all(DEFAULT_PRECISION[backend] in names for backend, names in PRECISIONS.items())
+
+
+def test_precision_that_the_backend_lacks_is_refused(path: Path):
+    with pytest.raises(BackendError, match="precision 'q8' is not one that backend 'reference' has; available: f32"):
+        Llm.load(path, backend="reference", precision="q8")
+
+
+def test_a_model_in_8_bits_is_another_one(path: Path):
+    """The logits differ from those of float32 by the rounding of activations, and the record says why."""
+    with Llm.load(path) as exact, Llm.load(path, precision="q8") as rounded:
+        ids = exact.prompt_ids("hello")
+        a, b = exact.logits(ids), rounded.logits(ids)
+        assert 0 <= np.linalg.norm(a - b) <= 0.1 * np.linalg.norm(a)
+        assert (exact.run_facts()["precision_mode"], rounded.run_facts()["precision_mode"]) == ("f32", "q8")
