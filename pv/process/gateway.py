@@ -45,7 +45,7 @@ def serve(plugin: object, read: int, write: int) -> int:
     reading.readline()
     io = Popen2IO(writing, reading, execmodel)
     io.write(b"1")
-    _Gateway(io, session).serve()
+    _Gateway(io).serve()
     if session.exit is not None:
         raise session.exit
     return session.status
@@ -55,7 +55,6 @@ class _Session:
     """Plugin: how the session ended, and reports without what a test put into them."""
 
     def __init__(self) -> None:
-        self.is_over = False
         self.status = int(pytest.ExitCode.INTERNAL_ERROR)
         self.exit: SystemExit | None = None
 
@@ -70,8 +69,6 @@ class _Session:
         except SystemExit as err:
             self.exit = err
             raise
-        finally:
-            self.is_over = True
         return result
 
     @pytest.hookimpl(tryfirst=True)
@@ -90,13 +87,14 @@ def _expected(report: pytest.TestReport) -> dict[str, str]:
 
 
 class _Gateway(WorkerGateway):
-    def __init__(self, io: Any, session: _Session) -> None:
+    def __init__(self, io: Any) -> None:
         super().__init__(io, "worker", _startcount=2)
-        self._session = session
 
     def executetask(self, item: Any) -> None:
         super().executetask(item)
-        if self._session.is_over:
+        _, (_, _, function, _) = item
+        # The controller calls a function of execnet's, which asks what system this is, and runs one module: pytest.
+        if function is None:
             self._execpool.trigger_shutdown()
 
     def join(self, timeout: float | None = None) -> None:

@@ -6,8 +6,8 @@
                             -> broken after the tests: halves, until the job to blame is alone
 
 A session is one child process; with several `workers` it is one that pytest-xdist shares out, a file always whole.
-If such a session breaks and no test of its workers is to blame, the jobs go on in sessions of one child, where blame
-is exact: xdist saves time, and decides nothing.
+If such a session breaks and no single test is to blame, the jobs of the worker that broke (all jobs, if none did) go
+on in sessions of one child, where blame is exact: xdist saves time, and decides nothing.
 
 A job that was refuted or went wrong in a session is never run again; only one that would have passed, had the session
 been sealed, is.
@@ -124,7 +124,10 @@ def _run_group(
                 continue
             facts = picture.facts(job, Ending.SEALED, "")
         settled[index] = _outcome(session, job, judge(facts))
-    if session.culprits:
+    if session.suspects:
+        alone = [item for item in undone if item[1] in session.suspects]
+        left = [(alone, 1), ([item for item in undone if item[1] not in session.suspects], workers)]
+    elif session.culprits:
         left = [(undone, workers)]
     elif session.is_shared:
         left = [(undone, 1)]

@@ -46,6 +46,8 @@ class Ended:
     """Jobs in whose test or file a process stopped, with what is known about that process."""
     is_shared: bool = False
     """Several workers had a part in it."""
+    suspects: frozenset[Job] = frozenset()
+    """Jobs that only a session without pytest-xdist can judge."""
     is_forged: bool = False
     """A process sent what it cannot have sent, so nothing else of the session is believed."""
 
@@ -97,11 +99,16 @@ def _shared(setup: Setup, jobs: Sequence[Job], workers: int, environment: Mappin
     end = supervise_team(setup.root, controller, specs, team, stop=setup.stop, environment=environment)
     guilty = team.guilty(end)
     culprits: dict[Job, tuple[Picture, Exit]] = {}
+    suspects: set[Job] = set()
     for member, exit_ in guilty:
-        if not is_internal(member, exit_):
+        if member.culprits() and not is_internal(member, exit_):
             culprits.update(dict.fromkeys(member.culprits(), (member, exit_)))
-    is_forged = any(exit_.broken for _, exit_ in guilty)
-    return Ended(team.merged(end), end.controller, culprits, is_shared=True, is_forged=is_forged)
+        else:
+            suspects.update(member.culprits() or member.begun())
+    return Ended(
+        team.merged(end), end.controller, culprits, is_shared=True, suspects=frozenset(suspects),
+        is_forged=any(exit_.broken for _, exit_ in guilty),
+    )  # fmt: skip
 
 
 def _spec(setup: Setup, jobs: Sequence[Job], nonce: str) -> dict[str, Any]:

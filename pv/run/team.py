@@ -6,8 +6,8 @@ the controller's exit status, decide whether the session is sealed:
     every worker sealed by itself, all with the same plan, every planned test begun and ended in exactly one of them,
     the controller gone by itself with the status that their reports demand
 
-Anything less proves nothing. A worker that ended badly is to blame, with the test or the file it was in; where pytest
-itself broke in a worker, or the fault lies between workers and controller, no test is blamed: see `pv.run.child`.
+Anything less proves nothing. A worker that ended badly is to blame, with the test or the file it was in; where it was
+in none, or pytest itself broke in it, no test is blamed, but those of that worker are suspect: see `pv.run.child`.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ class Member(Session):
     def _wait(self, limit_s: float) -> None:
         super()._wait(limit_s)
         self.idle_since = math.inf
+
+    def begun(self) -> tuple[Job, ...]:
+        """The jobs of which a test began here."""
+        return tuple(job for job in self.jobs if any(self.nodes[nodeid].begun for nodeid in job.nodeids))
 
 
 class Team:
@@ -91,6 +95,7 @@ class Team:
         merged.spent_s = [math.fsum(spent) for spent in zip(*(member.spent_s for member in self.members), strict=True)]
         plans = {member.plan for member in self.members}
         merged.plan = next((plan for plan in plans if plan is not None), None)
+        merged.limit_s = max(member.limit_s for member in self.members)
         if self._is_whole(end, merged):
             merged.exit_status = end.controller.code
         return merged
