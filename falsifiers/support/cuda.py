@@ -5,6 +5,7 @@ torch and triton are imported when a falsifier runs, so that collecting needs ne
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -27,6 +28,16 @@ PLAIN = (GgmlType.F32, GgmlType.F16, GgmlType.BF16)
 def module(name: str = "") -> Any:
     """engine.ops.cuda, or one of its modules."""
     return import_module(f"engine.ops.cuda.{name}" if name else "engine.ops.cuda")
+
+
+def kernels() -> frozenset[str]:
+    """Names of all kernels: the jitted functions named as their file that return nothing; others are parts of them."""
+    found = set()
+    for info in pkgutil.iter_modules(module().__path__):
+        function = getattr(getattr(module(info.name), info.name, None), "fn", None)
+        if function is not None and function.__annotations__.get("return") == "None":
+            found.add(info.name)
+    return frozenset(found)
 
 
 @contextmanager

@@ -276,3 +276,8 @@ def a_tile_too_large() -> Any:
         return replace(found, attention=replace(found.attention, tokens=128, slots=128))
 
     return _wrong("configs", "table", wrong)
+
+
+def embedding_not_compiled() -> Any:
+    """The compile gate leaves out the embedding."""
+    return _wrong("resident", "embedding", lambda _embedding, _weight, _ids: None)
