@@ -1,7 +1,8 @@
 """Take out of a text what must not be kept: keys, what this machine's secrets are, who and where somebody is.
 
 A record holds no output of a process and no local variables. What is left is free text that a test chose: the first
-line of its failure, names, and its device record. It is searched for
+line of its failure, names, parameters in node ids, and its device record. Whatever a command prints of a project's code
+that ran, kept or not, comes through here as well. It is searched for
 
     known secrets    values of environment variables with a telling name, of `.env`, and passwords of `~/.netrc`;
                      as they are, URL-encoded, and within base64
@@ -31,6 +32,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, unquote
 
+from pv.schema.finding import Finding
 from pv.schema.run import ChallengeRun, Outcome
 
 SECRET: Final = "<secret>"  # noqa: S105 - what stands in its place
@@ -114,6 +116,7 @@ class Redactor:
         """An outcome as it may be kept and shown; attached bytes are the test's own choice and stay."""
         return replace(
             outcome,
+            job=replace(outcome.job, nodeids=tuple(map(self.text, outcome.job.nodeids))),
             reason=self.text(outcome.reason),
             detail=self.text(outcome.detail),
             device=self.value(outcome.device),
@@ -125,6 +128,16 @@ class Redactor:
 
     def challenge(self, run: ChallengeRun) -> ChallengeRun:
         return replace(run, reason=self.text(run.reason))
+
+    def finding(self, finding: Finding) -> Finding:
+        """A finding about collected tests, as it may be shown."""
+        return replace(
+            finding,
+            message=self.text(finding.message),
+            subject=self.text(finding.subject),
+            fix=self.text(finding.fix),
+            related=tuple((self.text(note), place) for note, place in finding.related),
+        )
 
     def _unless_it_hides(self, decode: Any) -> Any:
         def cleared(match: re.Match[str]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from pv.challenge import challenge_jobs
 from pv.challenge.catalogue import Fault, faults_of
 from pv.evidence.imports import ImportClosure
+from pv.evidence.redact import Redactor
 from pv.process.pytest_options import project_ini
 from pv.report.challenge import Row, Summary
 from pv.run.child import RunEvent, run_jobs
@@ -65,7 +66,9 @@ def challenge_all(
     pairs = sum(map(len, faults.values()))
     watch.expect(len(runnable) + pairs, f"{len(runnable)} falsifier runs, {pairs} challenges")
 
-    outcomes = _run(root, settings, runnable, watch, workers)
+    redactor = Redactor(root)
+    ran = _run(root, settings, runnable, watch, workers)
+    outcomes = {key: redactor.outcome(outcome) for key, outcome in ran.items()}
     passed = [item for item in runnable if outcomes[_key(item)].result is Result.PASS]
     found = challenge_jobs(
         root,
@@ -75,7 +78,7 @@ def challenge_all(
         on_challenge=lambda job, run: watch.step(f"{job.falsifier} {run.fault}"),
         graded=graded(passed) if wanted.sensitivity else (),
     )
-    runs = {(job.falsifier, job.target): tuple(done) for job, done in found}
+    runs = {(job.falsifier, job.target): tuple(map(redactor.challenge, done)) for job, done in found}
     shown = {item.falsifier.id for item in planned}
     summary = Summary(
         targets=tuple(targets),

@@ -148,6 +148,8 @@ def check(
     )
     outcome = run(context, stages, strict=strict, select=_known(select), ignore=ignored)
     found, suppressed = outcome.findings, outcome.suppressed
+    if context.collection is not None:
+        found = _redacted(root, found)
     if paths:
         found = [item for item in found if _concerns(item, names)]
         suppressed = tuple(item for item in suppressed if _concerns(item, names))
@@ -157,6 +159,15 @@ def check(
         baselined=None if baseline is None else len(outcome.baselined),
     )
     return CheckReport(tuple(found), totals, catalog, outcome)
+
+
+def _redacted(root: Path, findings: Iterable[Finding]) -> list[Finding]:
+    """What is said about collected tests was chosen by code that ran: errors of imports, parameters, marks."""
+    from pv.evidence.redact import Redactor
+
+    redactor = Redactor(root)
+    binding = {rule.name for rule in RULES if rule.stage is Stage.BINDING}
+    return [redactor.finding(item) if item.rule in binding else item for item in findings]
 
 
 def _catalog(root: Path, settings: Settings, chosen: list[Path], memory: ContractMemory | None) -> Catalog:

@@ -98,9 +98,9 @@ def plan(root: Path, settings: Settings, selected: Sequence[Selected], targets: 
     """Bind every selected falsifier to the tests that pytest collects, for each target it can use."""
     files = list(dict.fromkeys(falsifier.test.split("::", 1)[0] for _, _, falsifier in selected))
     collection = collect(root, settings, files)
-    named = collection.by_name()
+    named, redactor = collection.by_name(), Redactor(root)
     return [
-        _bind(loaded, contract, falsifier, target, collection, named.get(falsifier.test, ()))
+        _bind(loaded, contract, falsifier, target, collection, named.get(falsifier.test, ()), redactor)
         for loaded, contract, falsifier in selected
         for target in targets
         if any(serves(target, required) or is_weaker_run(target, required) for required in falsifier.targets)
@@ -274,6 +274,7 @@ def _bind(
     target: str,
     collection: Collection,
     tests: Sequence[CollectedTest],
+    redactor: Redactor,
 ) -> Planned:
     unmarked = [test.nodeid for test in tests if falsifier.id not in test.falsifies]
     unbound = ""
@@ -290,7 +291,7 @@ def _bind(
         target=target,
         timeout_s=falsifier.timeout_s,
     )
-    return Planned(loaded, contract, falsifier, job, unbound)
+    return Planned(loaded, contract, falsifier, job, redactor.text(unbound))
 
 
 def _fingerprints(

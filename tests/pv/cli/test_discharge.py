@@ -33,7 +33,7 @@ def test_a_claim_that_holds_is_discharged_and_written_down(tmp_path):
     (record,) = (root / "evidence/records").glob("*.json")
     assert f"sha256:{record.stem}" in text
     events = [json.loads(line)["event"] for line in next((root / "evidence/ledger").iterdir()).read_text().splitlines()]
-    assert events == ["intent", "result", "end"]
+    assert events == ["intent", "result", "end", "block"]
     assert not list(root.rglob("*.tmp"))
 
 

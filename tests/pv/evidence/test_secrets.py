@@ -1,18 +1,22 @@
 """Forty canaries are planted where secrets live; none of them comes out anywhere.
 
 All canaries are made up. Each is both in its place (environment, files, command line) and said aloud by the tests under
-judgement: in failures, in exceptions, on both streams, in device records, in names.
+judgement: in failures, in exceptions, on both streams, in device records, in names, in parameters and marks, in what
+breaks an import, and by seeded faults.
 """
 
 import base64
 import getpass
+import io
 import re
 import socket
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 import pytest
 
+from pv.cli.main import run
 from pv.evidence.redact import SECRET, Redactor
 from support.command import pv
 from support.project import CONTRACT, write_project
@@ -138,7 +142,15 @@ def said(tmp_path_factory):
         one.replace("FALSIFY-DOUBLE-001", name).replace("::test_double", f"::{test}")
         for name, test in zip(ids, names, strict=True)
     ]
-    write_project(root, contract=head + "falsifiers:\n" + "".join(items), test="\n\n".join(tests))
+    write_project(root, test="\n\n".join(tests))
+    for name, test, fault in talk_before_running(root, words):
+        item = one.replace("FALSIFY-DOUBLE-001", name).replace("checks/test_double.py::test_double", test)
+        items.append(item.replace("off_by_one", fault))
+    (root / "contracts/doubling-v1.yaml").write_text(head + "falsifiers:\n" + "".join(items))
+    (root / "contracts/gates").mkdir()
+    (root / "contracts/gates/ship.yaml").write_text(
+        "id: ship\nquestion: May it ship?\ntargets: [cpu]\nrequires: [doubling]\n"
+    )
     plant(root)
     home = root.parent / "home"
     environment = {**ENVIRONMENT, "HOME": str(home), "USER": "canaryuser", "LOGNAME": "canaryuser"}
@@ -149,10 +161,69 @@ def said(tmp_path_factory):
     as_json = pv("evidence", "list", "--output-format", "json", cwd=root, env=environment)
     status = pv("status", cwd=root, env=environment)
     found = {"discharge": text.out + text.err, "list": as_json.out, "status": status.out + status.err}
+    shown = next((root / "evidence/records").iterdir()).stem
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        for command in (
+            *COMMANDS,
+            *(("evidence", "show", shown, "--output-format", form) for form in ("full", "json")),
+        ):
+            out = io.StringIO()
+            with redirect_stdout(out), redirect_stderr(out):
+                code = run(command)
+            assert code in (0, 1, 4), (command, out.getvalue())
+            assert len(out.getvalue()) > 80, command
+            found[" ".join(command)] = out.getvalue()
     for path in [*(root / "evidence").rglob("*"), root / "contracts/doubling-v1.yaml"]:
         if path.is_file():
             found[path.relative_to(root).as_posix()] = path.read_text()
     return found, root
+
+
+CHALLENGED = ("FALSIFY-TALK-000", "FALSIFY-SAID-0", "FALSIFY-SAID-9")
+"""One that fails aloud, one whose fault does, one that cannot be collected."""
+COMMANDS = (
+    ("discharge", "FALSIFY-TALK-000", "FALSIFY-SAID-9", "--output-format", "json"),
+    ("discharge", "--dry-run"),
+    *(("challenge", *CHALLENGED, "--output-format", form) for form in ("full", "json")),
+    *(("lint", "--strict-test-binding", "--output-format", form)
+      for form in ("full", "concise", "json", "sarif", "github")),
+    *(("status", "--output-format", form) for form in ("full", "concise", "json")),
+    *(("gate", "ship", "--output-format", form) for form in ("full", "json", "github")),
+    *(("evidence", command, "--output-format", form) for command in ("list", "verify") for form in ("full", "json")),
+    ("evidence", "export"),
+    ("validate",),
+)  # fmt: skip
+"""Every command that says something about tests or evidence, in every format, after the first discharge."""
+
+
+def talk_before_running(root, words):
+    """Canaries that come out before any test runs: a parameter, marks, and files that cannot be imported."""
+    everything = " ".join(words)
+    third = [words[index::3] for index in range(3)]
+    claims = []
+    for number, aloud in enumerate(map(" ".join, third)):
+        (root / f"checks/said_{number}.txt").write_text(aloud)
+        (root / f"checks/test_said_{number}.py").write_text(
+            "import pathlib, pytest\nfrom lib import double as subject\n\n"
+            f"SAID = pathlib.Path(__file__).with_name('said_{number}.txt').read_text()\n\n\n"
+            f"@pytest.mark.parametrize('word', [3], ids=[SAID])\n"
+            f"@pytest.mark.falsifies('FALSIFY-SAID-{number}', SAID)\n"
+            f"def test_said(pv, word):\n    pv.record('error', subject.double(word) - 6, limit=1.0)\n\n\n"
+            f"@pytest.mark.skip(SAID)\n@pytest.mark.falsifies(SAID[::-1], SAID)\ndef test_skipped():\n    assert 1\n"
+        )
+        claims.append((f"FALSIFY-SAID-{number}", f"checks/test_said_{number}.py::test_said", "said"))
+    (root / "checks/said.txt").write_text(everything)
+    said = "import os, pathlib\nSAID = pathlib.Path(__file__).with_name('said.txt').read_text()\n"
+    (root / "checks/test_cannot_be_imported.py").write_text(f"{said}raise RuntimeError(SAID)\n")
+    (root / "checks/test_dies_at_import.py").write_text(f"{said}os.write(2, SAID.encode() + b'\\n')\nos._exit(3)\n")
+    claims.append(("FALSIFY-SAID-8", "checks/test_cannot_be_imported.py::test_x", "said"))
+    claims.append(("FALSIFY-SAID-9", "checks/test_dies_at_import.py::test_x", "said"))
+    with (root / "lib/faults.py").open("a") as file:
+        file.write(f"\n\ndef said():\n    raise RuntimeError({everything!r})\n")
+    return claims
 
 
 def plant(root):
@@ -176,7 +247,8 @@ def test_no_canary_is_in_any_output(said):
     found, _ = said
     hits = {place: found_in(text) for place, text in found.items()}
     assert {place: names for place, names in hits.items() if names} == {}
-    assert len([place for place in found if place.startswith("evidence/records/")]) == (len(CANARIES) + 2) // 3 + 3
+    talking, said, again = (len(CANARIES) + 2) // 3 + 3, 3, 1
+    assert len([place for place in found if place.startswith("evidence/records/")]) == talking + said + again
 
 
 def test_no_output_says_who_and_where(said):
@@ -191,7 +263,7 @@ def test_no_output_says_who_and_where(said):
 def test_what_a_gate_needs_is_left(said):
     found, _ = said
     records = "".join(text for place, text in found.items() if place.startswith("evidence/records/"))
-    assert records.count('"result":"PASS"') == 2
+    assert records.count('"result":"PASS"') == 2 + 3
     assert records.count('"outcome":"CAUGHT"') == 1
     assert SECRET in records
 
