@@ -174,7 +174,7 @@ def decide(
             _row(ask, seen.get((ask.falsifier, ask.on), NOTHING), active, gate) for ask in wanted if not ask.problem
         ]
         wrong = [ask.problem for ask in wanted if ask.problem is not None]
-        if gate.requires and not rows:
+        if gate.requires and not rows and not wrong:
             wrong.append(Problem(target, "nothing that the gate requires concerns this target"))
         if rows and not any(row.standing is Standing.DISCHARGED for row in rows) and all(row.passes for row in rows):
             wrong.append(Problem(target, "every row is waived; nothing at all was shown"))

@@ -60,10 +60,12 @@ def _required(
     gate: Gate, requirement: Requirement, on: str, contracts: Sequence[Contract], paths: Mapping[str, str]
 ) -> Iterator[Ask]:
     named: set[str] = set()
+    names_all = True
     for selector in requirement.select:
         whole = [item for item in contracts if selects(selector, item, paths.get(item.id, ""))]
         single = [(item, one) for item in contracts for one in item.falsifiers if fnmatchcase(one.id, selector)]
         if not whole and not single:
+            names_all = False
             yield Ask("", on, selector, problem=Problem(gate.id, f"requires {selector!r}, which names no contract"))
         for contract in whole:
             named.add(contract.id)
@@ -71,7 +73,7 @@ def _required(
         for contract, falsifier in single:
             named.add(contract.id)
             yield _of_falsifier(contract, falsifier, on, paths)
-    if len(named) < requirement.at_least:
+    if names_all and len(named) < requirement.at_least:
         what = f"requires at least {requirement.at_least} contracts by {', '.join(requirement.select)}"
         yield Ask("", on, what, problem=Problem(gate.id, f"{what}, {len(named)} are there"))
 

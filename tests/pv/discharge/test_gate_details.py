@@ -64,10 +64,8 @@ def test_gap_names_three_falsifiers_that_claim_it_elsewhere(count: int, said: st
 
 
 def test_requirement_that_names_nothing_is_a_problem() -> None:
-    few = "requires at least 1 contracts by roper"
     assert asked(gate("roper", "norm")) == [
         Ask("", "cpu", "roper", problem=Problem("ship", "requires 'roper', which names no contract")),
-        Ask("", "cpu", few, problem=Problem("ship", f"{few}, 0 are there")),
         G1,
     ]
 
