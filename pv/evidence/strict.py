@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 
 def canonical(value: Any) -> bytes:
     """JSON with sorted keys, no spaces, UTF-8, one line; NaN and infinities are refused."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8") + b"\n"
+    return _ENCODER.encode(value).encode("utf-8") + b"\n"
 
 
 def strict_json(data: bytes) -> Any:
@@ -20,7 +19,9 @@ def strict_json(data: bytes) -> Any:
     """
     try:
         text = data.decode("utf-8")
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+        if text.startswith("\ufeff"):
+            raise ValueError("it starts with a byte order mark (BOM)")
+        return _DECODER.decode(text)
     except RecursionError as err:
         raise ValueError("it is nested too deeply") from err
 
@@ -41,3 +42,8 @@ def _finite(text: str) -> float:
     if number in (float("inf"), float("-inf")):
         raise ValueError(f"{text} is out of range")
     return number
+
+
+# Made once: a store has thousands of records and lines, and making one takes as long as reading a line.
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
