@@ -32,7 +32,7 @@ self: $(VENV)/.dev  ## pv on its own contracts
 	$(BIN)/pv evidence verify
 	$(BIN)/pv gate model-1-ship --target cpu
 
-bench: $(VENV)/.dev  ## print the figures: quantiser error, tokens per second, start-up times
+bench: $(VENV)/.dev  ## print the figures: quantiser error, tokens per second, what pv costs beside its goals
 	$(BIN)/python -m engine.quant.rmse
 	$(BIN)/q4k bench --teacher --backend cpu --backend reference --prompt-tokens 128 --context 0,256 --start-up
 	$(BIN)/python tests/bench/startup.py

@@ -2,6 +2,7 @@
 
 The tests are trivial and have no challenges, so nearly all of it is pv's. Goal on two quiet cores: 1.5 s and 5 ms for
 each falsifier, beyond what plain pytest takes for the same tests. Most of the rest is fsync, which depends on the disk.
+10,000 falsifiers take a minute or two, and only as an argument.
 """
 
 from __future__ import annotations
@@ -14,44 +15,32 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from cost import Cost, cost, heading, least, line, python
+
 from support.generated import FALSIFIERS, write_catalog
 
 UNDECIDED = 4
 """Without a challenge nothing is DISCHARGED."""
-
-
-def spent(arguments: list[str], cwd: Path, expected: int) -> tuple[float, float]:
-    """Wall and CPU seconds of `python -m ...` with everything that it starts."""
-    began = time.perf_counter()
-    child = os.fork()
-    if child == 0:
-        os.chdir(cwd)
-        for stream in (1, 2):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-        os.execv(sys.executable, [sys.executable, "-m", *arguments])
-    _, status, used = os.wait4(child, 0)
-    wall_s = time.perf_counter() - began
-    if os.waitstatus_to_exitcode(status) != expected:
-        raise SystemExit(f"{' '.join(arguments)} ended with {os.waitstatus_to_exitcode(status)}, expected {expected}")
-    return wall_s, used.ru_utime + used.ru_stime
+FEW = 100
+"""Up to as many falsifiers, both are run three times."""
 
 
 def main(sizes: list[int]) -> None:
-    print(f"{'falsifiers':>10}{'pytest':>10}{'discharge':>12}{'added':>10}{'goal':>9}", end="")
-    print(f"{'added CPU':>12}{'fsync':>10}   load {os.getloadavg()[0]:.1f}")
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
             root = write_catalog(Path(folder), -(-size // FALSIFIERS), challenged=False)
             count = -(-size // FALSIFIERS) * FALSIFIERS
-            tests = ["pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "checks"]
-            spent(tests, root, 0)  # compiles the test files
-            plain_s, plain_cpu_s = spent(tests, root, 0)
-            wall_s, cpu_s = spent(["pv", "discharge", "--target", "cpu"], root, UNDECIDED)
-            print(
-                f"{count:>10}{plain_s:>8.2f} s{wall_s:>10.2f} s{wall_s - plain_s:>8.2f} s{1.5 + 5e-3 * count:>7.2f} s"
-                f"{cpu_s - plain_cpu_s:>10.2f} s{1e3 * fsync_s(root):>7.1f} ms",
-                flush=True,
-            )
+            runs = 3 if count <= FEW else 1
+            heading(f"{count} falsifiers, least of {runs} runs, fsync {1e3 * fsync_s(root):.1f} ms")
+            options = ("-q", "-p", "no:cacheprovider", "--import-mode=importlib")
+            tests = python("-m", "pytest", *options, "checks")
+            cost(tests, root)  # compiles the test files
+            plain = least(runs, tests, root)
+            line("pytest alone", plain, count=count)
+            spent = least(runs, python("-m", "pv", "discharge", "--target", "cpu"), root, codes=(UNDECIDED,))
+            line("pv discharge", spent, count=count)
+            added = Cost(spent.wall_s - plain.wall_s, spent.cpu_s - plain.cpu_s, spent.peak_mb)
+            line("added by pv", added, count=count, wall_goal_s=1.5 + 5e-3 * count)
 
 
 def fsync_s(folder: Path, times: int = 20) -> float:
@@ -67,4 +56,4 @@ def fsync_s(folder: Path, times: int = 20) -> float:
 
 
 if __name__ == "__main__":
-    main([int(text) for text in sys.argv[1:]] or [10, 100, 1000])
+    main([int(text) for text in sys.argv[1:]] or [10, 100, 1_000])

@@ -1,7 +1,7 @@
 """Print how long `pv status` and `pv evidence verify` take over many records: `python tests/bench/status.py [sizes]`.
 
-Wall time of whole processes, best of three. Ten records for each falsifier, ten falsifiers for each contract, every
-record fresh. The goals are 5 s and 10 s for 10,000 records on two cores, and a straight line.
+The least of three runs each. Ten records for each falsifier, ten falsifiers for each contract, every record fresh.
+The goals are 5 s and 10 s for 10,000 records on two cores, and a straight line: CPU for each record stays level.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from cost import heading, least, line, python
+
 from pv.config import load_settings
 from pv.workflow.select import readable_catalog
 from pv.workflow.standings import fingerprints
-from support.command import pv
 from support.project import CONTRACT, write_project
 from support.stores import add_run
 
@@ -51,27 +51,19 @@ def project(root: Path, records: int) -> None:
         os.fsync = synced
 
 
-def seconds(root: Path, *command: str) -> float:
-    began = time.perf_counter()
-    said = pv(*command, cwd=root)
-    taken = time.perf_counter() - began
-    assert said.code == 0, said
-    return taken
-
-
 def main(sizes: list[int]) -> None:
-    print(f"{'records':>8}{'pv status':>12}{'per record':>13}{'pv evidence verify':>21}{'per record':>13}")
     for records in sizes:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             project(root, records)
-            taken = [
-                min(seconds(root, *command) for _ in range(3)) for command in (("status",), ("evidence", "verify"))
-            ]
-            each = [1e3 * value / records for value in taken]
-            print(
-                f"{records:>8}{taken[0]:>10.2f} s{each[0]:>10.3f} ms{taken[1]:>19.2f} s{each[1]:>10.3f} ms", flush=True
-            )
+            is_goal = records == 10_000
+            heading(f"{records} evidence records, least of 3 runs")
+            for name, command, goal_s in (
+                ("pv status", ["status"], 5.0),
+                ("pv evidence verify", ["evidence", "verify"], 10.0),
+            ):
+                spent = least(3, python("-m", "pv", *command), root)
+                line(name, spent, count=records, wall_goal_s=goal_s if is_goal else None)
 
 
 if __name__ == "__main__":
