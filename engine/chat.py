@@ -97,20 +97,30 @@ class ChatTemplate:
             )
         return cls(source, bos=bos, eos=eos, now=now)
 
-    def render(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> str:
+    def render(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool = True,
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        documents: Sequence[Mapping[str, Any]] | None = None,
+    ) -> str:
         """The prompt of a conversation.
 
         Args:
             add_generation_prompt: end with the opening of the assistant's turn.
+            tools: functions that the model may call, as JSON schemas; a template without them leaves them out.
+            documents: texts to answer from, each {'title': text, 'text': text}; likewise.
 
         Raises:
             TemplateError: the template is over a limit, has an error, or refuses these messages.
         """
         variables = {
             **self._tokens,
-            "messages": [dict(message) for message in messages],
-            "tools": None,
-            "documents": None,
+            # clients send `content: null` beside calls; templates expect that it is not there
+            "messages": [{key: value for key, value in message.items() if value is not None} for message in messages],
+            "tools": None if tools is None else [dict(tool) for tool in tools],
+            "documents": None if documents is None else [dict(document) for document in documents],
             "add_generation_prompt": add_generation_prompt,
         }
         key = json.dumps(variables)
