@@ -98,7 +98,13 @@ _H200 = Table(
     narrow=(8192, 4),
 )
 # with 4 warps the tile of prefill does not fit the registers of sm_80 and 8 bytes of each thread go to memory
-_A100 = replace(_H200, name="sm_80: A100", attention=Attention(tokens=64, slots=32, parts=8, warps=8))
+_A100 = replace(
+    _H200,
+    name="sm_80: A100",
+    attention=Attention(tokens=64, slots=32, parts=8, warps=8),
+    # with 128 tokens the same happens where their number is not a multiple of 16
+    matmul=_H200.matmul | {GgmlType.Q6_K: Matmul(rows=128, tokens=64, warps=8, stages=2)},
+)
 DEFAULT = replace(
     _A100,
     name="default",
