@@ -6,10 +6,12 @@ torch and triton are imported when a falsifier runs, so that collecting needs ne
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +53,54 @@ def recorded(pv: Recorder) -> Iterator[None]:
         launches = launch.since(before)
         facts = module("target").facts()
         pv.ran_on({**facts, "target": facts["target"] if launches else "cpu", "launches": launches})
+
+
+@contextmanager
+def few_programs() -> Iterator[None]:
+    """Under the interpreter, whose time goes with the number of programs: larger row tiles. Rows share no sums."""
+    configs = module("configs")
+    if not is_interpreted():
+        yield
+        return
+    table = configs.TABLES[0]
+    matvec = {kind: replace(tile, rows=512) for kind, tile in table.matvec.items()}
+    gated = {kind: replace(tile, rows=1024) for kind, tile in table.gated.items()}
+    with mock.patch.dict(configs.TABLES, {0: replace(table, matvec=matvec, gated=gated)}):
+        yield
+
+
+@contextmanager
+def graphs() -> Iterator[str]:
+    """What decode steps are captured in, in words: the interpreter has no graph, and a list of launches stands in."""
+    if not is_interpreted():
+        yield "a CUDA graph"
+        return
+    from support.list_graph import list_graphs
+
+    with list_graphs():
+        yield "a list of launches"
+
+
+def allow_graph(model: Any) -> None:
+    """Let a model that was made under the interpreter capture what `graphs` gives."""
+    if is_interpreted():
+        model._eager = ""
+
+
+@contextmanager
+def peak_memory() -> Iterator[Callable[[], int]]:
+    """Asks for the most bytes that tensors held at once so far: of the device, or under the interpreter of torch."""
+    if not is_interpreted():
+        memory = module("memory")
+        memory.reset_peak()
+        yield memory.peak_bytes
+        return
+    from support.device_memory import DeviceMemory
+
+    put = module("target").put
+    counted = DeviceMemory()
+    with mock.patch.object(module("target"), "put", lambda array: counted.uploaded(put(array))), counted:
+        yield lambda: counted.peak
 
 
 def needs_gpu(pv: Recorder, why: str) -> None:

@@ -136,6 +136,15 @@ def rope_position_off_by_one() -> Any:
     return _wrong("resident", "rope", lambda rope, x, positions, *, theta: rope(x, positions + 1, theta=theta))
 
 
+def rope_theta_doubled() -> Any:
+    """A model's q and k turn by the angles of twice its theta."""
+
+    def wrong(rope_append: Any, *arguments: Any, theta: float) -> Any:
+        return rope_append(*arguments, theta=2 * theta)
+
+    return _wrong("resident", "rope_append", wrong)
+
+
 def swiglu_swapped() -> Any:
     """The gate is multiplied, the other half is gated."""
     return _wrong("resident", "swiglu", lambda swiglu, gate, up: swiglu(up, gate))
@@ -214,10 +223,11 @@ def sums_in_any_order() -> Iterator[None]:
     """Products differ in the last bits from run to run, as with atomic additions; entered in children as well."""
     rng = np.random.default_rng()
 
-    def wrong(matmul: Any, x: Any, weight: Any, *, exact: bool) -> Any:
-        return matmul(x, weight, exact=exact) * float(1 + rng.integers(0, 3) * 2.0**-22)
+    def wrong(multiply: Any, x: Any, weight: Any, *, exact: bool) -> Any:
+        found = multiply(x, weight, exact=exact)
+        return replace(found, parts=found.parts * float(1 + rng.integers(0, 1 << 10) * 2.0**-22))
 
-    with cuda.planting("sums_in_any_order"), _wrong("products", "matmul", wrong):
+    with cuda.planting("sums_in_any_order"), _wrong("products", "multiply", wrong):
         yield
 
 
