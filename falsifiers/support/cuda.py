@@ -6,6 +6,7 @@ torch and triton are imported when a falsifier runs, so that collecting needs ne
 from __future__ import annotations
 
 import pkgutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -67,6 +68,23 @@ def few_programs() -> Iterator[None]:
     gated = {kind: replace(tile, rows=1024) for kind, tile in table.gated.items()}
     with mock.patch.dict(configs.TABLES, {0: replace(table, matvec=matvec, gated=gated)}):
         yield
+
+
+class _HostTimer:
+    """The host's clock, where no device has one."""
+
+    @staticmethod
+    def mark() -> float:
+        return time.perf_counter()
+
+    @staticmethod
+    def seconds(start: float, end: float) -> float:
+        return end - start
+
+
+def timer() -> Any:
+    """Marks on the device's own clock."""
+    return _HostTimer() if is_interpreted() else module("timer").EventTimer()
 
 
 @contextmanager

@@ -243,19 +243,21 @@ def launches_not_counted() -> Any:
     return mock.patch.object(launch, "counts", lost)
 
 
-def every_launch_waits() -> Any:
-    """Two seconds pass before every forward."""
+@contextmanager
+def every_forward_waits() -> Iterator[None]:
+    """Half a second passes before every token: slower than any CPU with a model that is worth a GPU."""
     import time
 
     from engine.models.on_device import OnDevice
 
-    original = OnDevice.forward
+    original = OnDevice.next_token
 
-    def slow(self: OnDevice, *arguments: Any, **options: Any) -> Any:
-        time.sleep(2.0)
-        return original(self, *arguments, **options)
+    def slow(self: OnDevice, *arguments: Any) -> int:
+        time.sleep(0.5)
+        return original(self, *arguments)
 
-    return mock.patch.object(OnDevice, "forward", slow)
+    with mock.patch.object(OnDevice, "next_token", slow):
+        yield
 
 
 def alignment_not_promised() -> Any:
