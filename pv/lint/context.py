@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -16,6 +16,7 @@ from pv.lint.modules import Modules
 from pv.load import Loaded, Parsed
 from pv.schema.binding import CollectedTest, Collection
 from pv.schema.contract import Contract, Discharge, Falsifier
+from pv.schema.evidence import Value
 from pv.schema.settings import Settings
 from pv.schema.store import BlockOrigin
 
@@ -42,6 +43,8 @@ class LintContext:
     """The git ref of `previous`."""
     blocks: Mapping[str, BlockOrigin] = field(default_factory=dict)
     """Where the discharge block of a contract comes from, by contract id, as far as the ledger was asked."""
+    measured: Mapping[str, Mapping[str, Sequence[Value]]] = field(default_factory=dict)
+    """Values of the evidence that counts today, by falsifier and target."""
     unregistered: Mapping[str, str] | None = None
     """Falsifiers whose evidence is not shown to be younger than its claim, with the reason; None: not looked at."""
     history_problem: str = ""

@@ -13,6 +13,7 @@ from pv.lint.rules.constant_assertions import ConstantAssertions
 from pv.lint.rules.copied_text import CopiedText
 from pv.lint.rules.dangling_test import DanglingTest
 from pv.lint.rules.dependency_cycle import DependencyCycle
+from pv.lint.rules.different_limit import DifferentLimit
 from pv.lint.rules.directive import Directive
 from pv.lint.rules.duplicate_challenge import DuplicateChallenge
 from pv.lint.rules.duplicate_contract_id import DuplicateContractId
@@ -93,6 +94,7 @@ RULES: tuple[Rule, ...] = (
     CopiedText(),
     DanglingTest(),
     DependencyCycle(),
+    DifferentLimit(),
     Directive(),
     DuplicateChallenge(),
     DuplicateContractId(),

@@ -28,6 +28,7 @@ from pv.process.pytest_options import project_ini
 from pv.report.findings import FindingReport, RuleText, Totals
 from pv.schema.binding import Collection
 from pv.schema.contract import Contract, Discharge
+from pv.schema.evidence import Value
 from pv.schema.finding import Finding, Severity
 from pv.schema.settings import Settings
 from pv.schema.standing import FalsifierStanding
@@ -138,6 +139,7 @@ def check(
         discharges=seen.discharges,
         evidence_problem=seen.problem,
         blocks=seen.blocks,
+        measured=seen.measured,
         unregistered=seen.unregistered,
         history_problem=seen.history_problem,
         previous=_previous(root, settings, since) if since is not None else None,
@@ -202,6 +204,7 @@ class _Evidence:
     discharges: Mapping[str, Discharge] | None
     problem: str = ""
     blocks: Mapping[str, BlockOrigin] = field(default_factory=dict)
+    measured: Mapping[str, Mapping[str, Sequence[Value]]] = field(default_factory=dict)
     unregistered: Mapping[str, str] | None = None
     history_problem: str = ""
 
@@ -235,6 +238,7 @@ def _evidence(root: Path, settings: Settings, catalog: Catalog, names: set[str],
     history = Registration(root, settings, {contract.id: loaded.path for loaded, contract in chosen})
     discharges: dict[str, Discharge] = {}
     unregistered: dict[str, str] = {}
+    measured: dict[str, dict[str, Sequence[Value]]] = {}
     for _, contract in chosen:
         if contract.discharge is None and not any(
             facts.records.get((contract.id, it.id)) for it in contract.falsifiers
@@ -245,11 +249,12 @@ def _evidence(root: Path, settings: Settings, catalog: Catalog, names: set[str],
             records, proofs, _ = facts.of(contract, falsifier)
             judged[falsifier.id] = standing = falsifier_standing(falsifier, proofs)
             if standing.have:
-                counted = (item for item in records if item.digest in standing.evidence)
+                counted = [item for item in records if item.digest in standing.evidence]
+                measured[falsifier.id] = {it.target: it.values for it in (item.statement.predicate for item in counted)}
                 if why := next((why for item in counted if (why := history.why_not(item))), ""):
                     unregistered[falsifier.id] = why
         discharges[contract.id] = as_discharge(contract_standing(contract, judged, today=today))
-    return _Evidence(discharges, "", blocks, unregistered, history.problem if unregistered else "")
+    return _Evidence(discharges, "", blocks, measured, unregistered, history.problem if unregistered else "")
 
 
 def _previous(root: Path, settings: Settings, since: str) -> dict[str, tuple[str, Contract | None]]:

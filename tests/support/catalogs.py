@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from pv.lint.context import LintContext
 from pv.load import load_text
 from pv.schema.binding import CollectedTest, Collection
 from pv.schema.contract import Discharge
+from pv.schema.evidence import Value
 from pv.schema.settings import Settings
 from pv.schema.store import BlockOrigin
 from support.lint_examples import ROOT
@@ -27,6 +28,7 @@ def context(
     collection: Collection | None = None,
     discharges: dict[str, Discharge] | None = None,
     blocks: Mapping[str, BlockOrigin] = MappingProxyType({}),
+    measured: Mapping[str, Mapping[str, Sequence[Value]]] = MappingProxyType({}),
     root: Path = Path("/nowhere"),
 ) -> LintContext:
     """Each text is a file contracts/c<number>-v1.yaml; none means `GOOD` alone."""
@@ -40,6 +42,7 @@ def context(
         collection=collection,
         discharges=discharges,
         blocks=blocks,
+        measured=measured,
         today=date(2026, 11, 21),
     )
 

@@ -3,6 +3,7 @@
 contracts/         contract files
 falsifiers/        tests; where it exists, binding rules look at the example as well
 recomputed.json    standings by contract id; where it exists, evidence rules look at the example as well
+measured.json      recorded values by falsifier id and target
 problem.txt        why standings could not be recomputed
 unregistered.json  reason by falsifier id, why its evidence is not younger than its claim
 baseline.json      findings that are known
@@ -24,6 +25,7 @@ from pv.lint.rule import Stage
 from pv.load import load_file
 from pv.schema.binding import CollectedTest, Collection
 from pv.schema.contract import Contract, Discharge
+from pv.schema.evidence import Value
 from pv.schema.settings import Settings
 from pv.workflow.baseline import read_baseline
 
@@ -69,6 +71,7 @@ class Example:
             collection=self._own(collection) if self.has_tests else None,
             discharges=self._discharges(),
             evidence_problem=self._problem(),
+            measured=self._measured(),
             unregistered=self._json("unregistered.json"),
             previous=self._previous(),
             since="HEAD~1",
@@ -85,6 +88,13 @@ class Example:
             return None
         stored = json.loads(self._recomputed.read_text(encoding="utf-8"))
         return {name: Discharge.model_validate(value) for name, value in stored.items()}
+
+    def _measured(self) -> dict[str, dict[str, list[Value]]]:
+        found = self._json("measured.json") or {}
+        return {
+            name: {target: [Value.model_validate(value) for value in values] for target, values in targets.items()}
+            for name, targets in found.items()
+        }
 
     def _json(self, name: str) -> Any:
         file = self.path / name

@@ -19,7 +19,7 @@ _MESSAGES = {
 
 
 class EditedDischarge(Rule):
-    """A contract's discharge block is not what `pv discharge` wrote, or says more than the evidence supports.
+    """A discharge block is not what pv wrote, or says more than the evidence supports.
 
     ## What it does
     Compares the block in the file with the ledger, which has a line with the digest of every block that `pv discharge`

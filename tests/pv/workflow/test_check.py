@@ -14,7 +14,8 @@ from pv.report import REPORTERS
 from pv.report.findings import Totals
 from pv.workflow.check import LINT, VALIDATE, CheckReport, check, find_project
 from support.catalogs import GOOD
-from support.project import write_project
+from support.project import TEST, write_project
+from support.pv_command import Pv
 
 TODAY = date(2026, 11, 21)
 
@@ -175,3 +176,14 @@ def test_folder_without_any_project_belongs_to_the_working_directory(tmp_path, m
     monkeypatch.chdir(tmp_path)
     assert find_project([Path("contracts")])[0] == tmp_path.resolve()
     assert find_project([])[0] == tmp_path.resolve()
+
+
+def test_a_limit_in_the_evidence_that_is_not_the_contracts_is_found(project, monkeypatch, capsys):
+    """Through a real run: the test measures against ten times what its contract says, and passes."""
+    (project / "checks/test_double.py").write_text(TEST.replace("limit=1e-6", "limit=1e-5"), encoding="utf-8")
+    assert Pv(project, monkeypatch, capsys)("discharge").code == 0
+    report = run(project, stages=LINT, ignore=["threshold-after-evidence"])
+    assert [item.message for item in report.findings] == [
+        "FALSIFY-DOUBLE-001 on cpu measures 'max_abs_error' against at most 1e-05, "
+        "the tolerance of 'doubles' is at most 1e-06"
+    ]
