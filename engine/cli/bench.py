@@ -83,6 +83,8 @@ def command(
         _count("--new-tokens", new_tokens),
         _count("--repeats", repeats),
     )
+    if not settings.figures:
+        raise UsageError("nothing to measure: --prompt-tokens and --context are empty")
     if plot is not None:
         from engine.bench import plot as picture
 
