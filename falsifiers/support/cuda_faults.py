@@ -6,7 +6,7 @@ Each is a context manager without arguments. They work on a GPU and under the in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 from unittest import mock
@@ -131,18 +131,53 @@ def norm_epsilon() -> Any:
     return _wrong("resident", "rms_norm", lambda norm, x, weight, *, eps: norm(x, weight, eps=eps + 0.1))
 
 
-def rope_position_off_by_one() -> Any:
-    """Positions count from 1."""
-    return _wrong("resident", "rope", lambda rope, x, positions, *, theta: rope(x, positions + 1, theta=theta))
+@contextmanager
+def rope_position_off_by_one() -> Iterator[None]:
+    """Positions count from 1, in the rotation alone and in that on the way to the cache."""
+    turn = cuda.module("resident").rope
+
+    def shifted(rope: Any, x: Any, positions: Any, *, theta: float) -> Any:
+        return rope(x, positions + 1, theta=theta)
+
+    def turned_before(append: Any, q: Any, k: Any, v: Any, positions: Any, *rest: Any, theta: float) -> Any:
+        q, k = (turn(x, np.ones_like(positions), theta=theta) for x in (q, k))
+        return append(q, k, v, positions, *rest, theta=theta)
+
+    with _wrong("resident", "rope", shifted), _wrong("resident", "rope_append", turned_before):
+        yield
 
 
-def rope_theta_doubled() -> Any:
-    """A model's q and k turn by the angles of twice its theta."""
+def values_turned() -> Any:
+    """Values turn with their keys on the way to the cache."""
+    turn = cuda.module("resident").rope
 
-    def wrong(rope_append: Any, *arguments: Any, theta: float) -> Any:
-        return rope_append(*arguments, theta=2 * theta)
+    def wrong(append: Any, q: Any, k: Any, v: Any, positions: Any, *rest: Any, theta: float) -> Any:
+        return append(q, k, turn(v, positions, theta=theta), positions, *rest, theta=theta)
 
     return _wrong("resident", "rope_append", wrong)
+
+
+def gate_below_up() -> Any:
+    """Rows that share a launch lie below each other in the wrong order."""
+    return _wrong("weights", "stack", lambda stack, hosts: stack(list(hosts)[::-1]))
+
+
+def last_of_equals() -> Any:
+    """Of equal logits the last one is chosen."""
+
+    def wrong(largest: Any, values: Any) -> Any:
+        return values.shape[1] - 1 - largest(values.flip(1))
+
+    return _wrong("products", "largest", wrong)
+
+
+@contextmanager
+def nothing_fused() -> Iterator[None]:
+    """Every step of a layer is a launch of its own."""
+    with ExitStack() as entered:
+        for name in ("multiply_all", "rope_append", "add_product", "gated_product"):
+            entered.enter_context(mock.patch.object(cuda.module("resident"), name, None))
+        yield
 
 
 def swiglu_swapped() -> Any:

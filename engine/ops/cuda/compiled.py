@@ -19,9 +19,12 @@ from typing import Any
 from engine.errors import BackendError
 from engine.ops.cuda.launch import Launch, intercepted
 
-# Shared memory that one block of threads may use, in bytes: 163 KiB on sm_80, 227 KiB on sm_90.
+# Shared memory that one block of threads may use, in bytes.
 # Source: CUDA C++ Programming Guide, technical specifications per compute capability.
-SHARED_LIMIT = {80: 163 << 10, 90: 227 << 10}
+SHARED_LIMIT = {80: 163 << 10, 86: 99 << 10, 89: 99 << 10, 90: 227 << 10, 100: 227 << 10, 120: 99 << 10}
+
+_machines: dict[str, Machine] = {}
+"""By generation and everything that a kernel is specialised on: models share most of theirs."""
 
 _POINTERS = {
     "float64": "*fp64", "float32": "*fp32", "float16": "*fp16", "bfloat16": "*bf16",
@@ -134,10 +137,11 @@ def compiled_instead(capability: int, keep: Callable[[Machine, Launch], None]) -
     seen: set[str] = set()
 
     def runner(launched: Launch) -> None:
-        key = repr((launched.name, launched.warps, launched.stages, specialise(launched)))
+        key = repr((capability, launched.name, launched.warps, launched.stages, specialise(launched)))
         if key not in seen:
             seen.add(key)
-            keep(compile_for(launched, capability), launched)
+            machine = _machines.get(key) or compile_for(launched, capability)
+            keep(_machines.setdefault(key, machine), launched)
 
     with intercepted(runner):
         yield

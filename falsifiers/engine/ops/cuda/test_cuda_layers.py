@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -109,6 +111,106 @@ def test_sums_are_one_rounding(pv: Recorder) -> None:
         wrong = compare.bit_mismatches(cuda.module().add(x, y), x + y)
         wrong += compare.bit_mismatches(cuda.module().add_bias(x, bias), x + bias)
     pv.record("elements that differ", wrong, limit=0, unit="elements")
+
+
+@pytest.mark.falsifies("FALSIFY-CUDA-LAYERS-007")
+@pytest.mark.parametrize(("tokens", "before"), [(1, 9), (5, 2)], ids=["decode", "prefill"])
+def test_keys_and_values_reach_the_cache(pv: Recorder, tokens: int, before: int) -> None:
+    """Refuted by q or k off by more than 1e-6 of a pair's length, by a slot of the cache that is not the float16 of k
+    or of v with its bias, or by a slot that others hold and that changed.
+
+    q, k and v come in three parts, as split products leave them. Seen failing under rope_position_off_by_one and
+    values_turned.
+    """
+    cuda.needs_run(pv)
+    target, resident, sums = (cuda.module(name) for name in ("target", "resident", "sums"))
+    cache = cuda.module("kv_cache").DeviceKvCache(1, 2, 64, 12)
+    for room in cache.view(0):
+        room.fill_(7.0)
+    cache.append(0, *(target.put(cuda.draw(before, 2, 64, seed=number)) for number in (8, 9)))
+    was = [room.cpu().numpy().copy() for room in cache.view(0)]
+    positions = np.arange(before, before + tokens)
+    given, exact = [], []
+    for number, heads in enumerate((4, 2, 2)):
+        parts, bias = cuda.draw(3, tokens, heads * 64, seed=number), cuda.draw(heads * 64, seed=number)
+        given.append(sums.Sum(target.put(parts), bias=target.put(bias), shape=(tokens, heads, 64)))
+        exact.append((parts[0] + parts[1] + parts[2] + bias).reshape(tokens, heads, 64))
+    with cuda.recorded(pv):
+        q, k = (x.cpu().numpy() for x in resident.rope_append(*given, positions, cache, 0, theta=1e6))
+    worst = 0.0
+    for found, x in ((q, exact[0]), (k, exact[1])):
+        turned = [
+            [definitions.rope(head.tolist(), int(position), 1e6) for head in token]
+            for token, position in zip(x, positions, strict=True)
+        ]
+        length = np.hypot(x[..., :32], x[..., 32:]).astype(np.float64)
+        worst = max(worst, compare.worst_share(found, turned, np.concatenate([length, length], axis=-1)))
+    pv.record("error as a share of the pair's length", worst, limit=1e-6)
+    expected = [room.copy() for room in was]
+    for room, x in zip(expected, (k, exact[2]), strict=True):
+        room[before : before + tokens] = x.astype(np.float16)
+    wrong = sum(
+        int((room.cpu().numpy().view(np.uint16) != right.view(np.uint16)).sum())
+        for room, right in zip(cache.view(0), expected, strict=True)
+    )
+    pv.record("elements of the cache that differ", wrong, limit=0, unit="elements")
+
+
+@pytest.mark.falsifies("FALSIFY-CUDA-LAYERS-008")
+@pytest.mark.parametrize("kind", [*cuda.QUANTISED, *cuda.PLAIN], ids=lambda kind: kind.name)
+def test_gate_and_up_are_one_product(pv: Recorder, kind: GgmlType) -> None:
+    """Refuted by a gate or up off by more than 1e-6 of its product with the same activations, by SwiGLU that is not
+    that of these two, or by an 8-bit form that is not that of the quantiser. Seen failing under gate_below_up.
+    """
+    cuda.needs_run(pv)
+    target, resident, activations = (cuda.module(name) for name in ("target", "resident", "activations"))
+    size, x = 96, cuda.draw(2, 512)
+    gate, up = cuda.weight(kind, size, 512), replace(cuda.weight(kind, size + 1, 512), shape=(size, 512))
+    up = replace(up, data=up.data[:size])
+    read = cuda.in_8_bits(x) if kind in cuda.QUANTISED else x
+    with cuda.recorded(pv):
+        *products, activated = resident.gated_product(target.put(x), gate, up)
+    found = [array.cpu().numpy() for array in products]
+    worst = max(
+        cuda.relative(array, cuda.product(read, weight)) for array, weight in zip(found, (gate, up), strict=True)
+    )
+    pv.record("relative L2 of gate and up", worst, limit=1e-6)
+    wide = found[0].astype(np.float64)
+    expected = wide / (1 + np.exp(-wide)) * found[1]
+    share = compare.worst_share(activated.cpu().numpy(), expected, (np.abs(expected) + 1e-30) * (1 + np.abs(wide)))
+    pv.record("relative error of SwiGLU over 1 + |gate|", share, limit=1e-6)
+    apart = activations.quantised(activated.clone())
+    wrong = sum(
+        int((getattr(activated.quantised, field) != getattr(apart, field)).sum()) for field in ("xq", "xd", "xs", "x16")
+    )
+    pv.record("elements of the 8-bit form that differ", wrong, limit=0, unit="elements")
+
+
+@pytest.mark.falsifies("FALSIFY-CUDA-LAYERS-009")
+@pytest.mark.parametrize("kind", [*cuda.QUANTISED, GgmlType.F16], ids=lambda kind: kind.name)
+def test_greedy_takes_the_first_of_the_largest(pv: Recorder, kind: GgmlType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuted by a token whose largest logit is at another row than numpy's argmax says, equal rows included.
+
+    Tiles note their best, as they do for an output of 32768 rows and more. Seen failing under last_of_equals.
+    """
+    cuda.needs_run(pv)
+    products, target, resident = (cuda.module(name) for name in ("products", "target", "resident"))
+    monkeypatch.setattr(products, "OUTPUT_ROWS", 256)
+    rows = 517
+    weight, x = cuda.weight(kind, rows, 256), cuda.draw(2, 256)
+    best = int(np.argmax(cuda.product(cuda.in_8_bits(x[:1]), weight)))
+    data = weight.data.copy()
+    data[[3, 4, rows - 1]] = weight.data[best]
+    weight = replace(weight, data=data)
+    with cuda.recorded(pv):
+        chosen = resident.greedy(target.put(x), weight).cpu().numpy()
+        logits = resident.matmul(target.put(x), weight).cpu().numpy()
+    pv.record(
+        "tokens chosen otherwise than by numpy", int((chosen != logits.argmax(axis=1)).sum()), limit=0, unit="tokens"
+    )
+    pv.record(
+        "rows of the largest logit", int((logits[0] == logits[0].max()).sum()), limit=3, unit="rows", bound="at_least"
+    )
 
 
 def _attention(
