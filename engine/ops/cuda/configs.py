@@ -103,7 +103,7 @@ _A100 = replace(
     name="sm_80: A100",
     attention=Attention(tokens=64, slots=32, parts=8, warps=8),
     # with 128 tokens the same happens where their number is not a multiple of 16
-    matmul=_H200.matmul | {GgmlType.Q6_K: Matmul(rows=128, tokens=64, warps=8, stages=2)},
+    matmul={**_H200.matmul, GgmlType.Q6_K: Matmul(rows=128, tokens=64, warps=8, stages=2)},
 )
 DEFAULT = replace(
     _A100,
