@@ -10,13 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pv import __version__
 from pv.catalog import Catalog, discover, load_questions
 from pv.config import load_settings
 from pv.errors import ConfigError, NothingToCheck, UsageError
 from pv.lint.bound import Binding, binding_of
-from pv.lint.cache import ContractMemory
 from pv.lint.context import LintContext
 from pv.lint.engine import Outcome, run
 from pv.lint.known import Baseline
@@ -33,6 +33,9 @@ from pv.schema.finding import Finding, Severity
 from pv.schema.settings import Settings
 from pv.schema.standing import FalsifierStanding
 from pv.schema.store import BlockOrigin
+
+if TYPE_CHECKING:
+    from pv.lint.cache import ContractMemory
 
 VALIDATE = frozenset({Stage.FILE, Stage.CATALOG})
 LINT = frozenset(Stage)
@@ -124,7 +127,7 @@ def check(
     """
     ignored = {*_known(ignore), *_known_in_settings(settings)}
     chosen = [_below(root, path) for path in discover(root, paths, settings)]
-    catalog = _catalog(root, settings, chosen, ContractMemory(root) if cached else None)
+    catalog = _catalog(root, settings, chosen, _memory(root) if cached else None)
     names = {_shown(root, path) for path in chosen}
     day = today or datetime.now(UTC).date()
     seen = _evidence(root, settings, catalog, names, day) if Stage.EVIDENCE in stages else _Evidence(None)
@@ -170,6 +173,12 @@ def _redacted(root: Path, findings: Iterable[Finding]) -> list[Finding]:
     redactor = Redactor(root)
     binding = {rule.name for rule in RULES if rule.stage is Stage.BINDING}
     return [redactor.finding(item) if item.rule in binding else item for item in findings]
+
+
+def _memory(root: Path) -> ContractMemory:
+    from pv.lint.cache import ContractMemory  # `pv validate` has no use for it and should start fast
+
+    return ContractMemory(root)
 
 
 def _catalog(root: Path, settings: Settings, chosen: list[Path], memory: ContractMemory | None) -> Catalog:

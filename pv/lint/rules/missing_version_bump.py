@@ -45,9 +45,11 @@ class MissingVersionBump(Rule):
     fix = "raise the version, and rename the file if its major part changes; 'pv diff' shows every change"
 
     def check(self, context: LintContext) -> Iterable[Finding]:
+        previous = context.previous or {}
+        if not previous:
+            return
         from pv.diff import demand  # only --since needs it
 
-        previous = context.previous or {}
         for loaded, contract in context.readable:
             if contract.id not in previous:
                 continue

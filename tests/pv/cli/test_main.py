@@ -14,6 +14,7 @@ from pv import __version__
 from pv.cli.group import COMMANDS
 from pv.cli.guard import guarded
 from pv.errors import CannotDecide, ConfigError, EvidenceError, NothingToCheck, PvError, RunError, UsageError
+from support.contract_text import VALID
 from support.pv_command import REPOSITORY, Pv, start_pv
 
 NAMES = [entry.name for entry in COMMANDS]
@@ -82,10 +83,10 @@ def test_version(pv: Pv) -> None:
     assert ended.out == f"pv {__version__} (python {'.'.join(map(str, sys.version_info[:3]))})\n"
 
 
-@pytest.mark.parametrize("option", ["--help", "--version"])
-def test_help_and_version_import_nothing_heavy(option: str) -> None:
+def imported(*arguments: str, cwd: Path = REPOSITORY) -> set[str]:
+    """Names of all modules that a command has loaded when it ends; it has to end with 0."""
     program = (
-        "import sys; sys.argv = ['pv', sys.argv[1]]\n"
+        "import sys; sys.argv[0] = 'pv'\n"
         "from pv.cli.main import main\n"
         "try:\n"
         "    main()\n"
@@ -93,11 +94,26 @@ def test_help_and_version_import_nothing_heavy(option: str) -> None:
         "    print(*sys.modules, file=sys.stderr)\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", program, option], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, *arguments], cwd=cwd, capture_output=True, text=True, check=True
     )
     modules = set(ended.stderr.split())
     assert "pv.cli.main" in modules
-    assert modules & HEAVY == set()
+    return modules
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_import_nothing_heavy(option: str) -> None:
+    assert imported(option) & HEAVY == set()
+
+
+def test_validate_imports_only_what_reads_contracts(pv: Pv) -> None:
+    """No test, no evidence, no other report than the one that is printed."""
+    pv.write("contracts/rms-norm-v1.yaml", VALID)
+    used = imported("validate", cwd=pv.folder)
+    assert {"pydantic", "yaml", "pv.lint.engine", "pv.report.text"} <= used
+    foreign = {"ruamel", "numpy", "jsonschema", "pytest", "_pytest", "jinja2", "grimp", "concurrent.futures", "json"}
+    ours = {"pv.bind.collect", "pv.run", "pv.evidence", "pv.discharge", "pv.challenge", "pv.diff", "pv.report.sarif"}
+    assert used & (foreign | ours) == set()
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
