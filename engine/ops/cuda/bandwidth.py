@@ -37,7 +37,8 @@ def size_bytes() -> int:
 
 @functools.cache
 def _words(size: int, device: str) -> Any:
-    return torch.zeros(size // 4, dtype=torch.int32, device=device)
+    # of 15 bits: the interpreter refuses sums that do not fit into 32
+    return torch.randint(-(1 << 14), 1 << 14, (size // 4,), dtype=torch.int32, device=device)
 
 
 def read() -> Any:
