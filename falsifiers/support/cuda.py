@@ -177,12 +177,12 @@ def weight(kind: GgmlType, rows: int, columns: int) -> Weight:
     for at in codec.SCALES:
         scales = np.exp2(rng.uniform(-7, -3, blocks)) * rng.choice([-1, 1], blocks)
         raw[:, at : at + 2] = scales.astype("<f2").view(np.uint8).reshape(-1, 2)
-    return Weight("w", kind, (rows, columns), raw.reshape(rows, -1))
+    return Weight("w", kind, (rows, columns), raw.reshape(rows, columns // codec.BLOCK_SIZE * codec.TYPE_SIZE))
 
 
 def in_8_bits(x: F32) -> npt.NDArray[np.float64]:
     """x after rounding to 8 bits in blocks of 32, by numpy."""
-    blocks = x.reshape(len(x), -1, 32)
+    blocks = x.reshape(len(x), x.shape[1] // 32, 32)
     d = np.abs(blocks).max(axis=2, keepdims=True) / np.float32(127)
     q = np.rint(np.divide(blocks, d, out=np.zeros_like(blocks), where=d > 0))
     rounded: npt.NDArray[np.float64] = (q.astype(np.float64) * d).reshape(x.shape)

@@ -328,3 +328,38 @@ def a_tile_too_large() -> Any:
 def embedding_not_compiled() -> Any:
     """The compile gate leaves out the embedding."""
     return _wrong("resident", "embedding", lambda _embedding, _weight, _ids: None)
+
+
+def row_forgotten() -> Any:
+    """A kernel has no row among the edge cases."""
+    from falsifiers.support import cuda_edges
+
+    return mock.patch.object(cuda_edges, "ROWS", {key: row for key, row in cuda_edges.ROWS.items() if key != "rope"})
+
+
+@contextmanager
+def last_program_not_started() -> Iterator[None]:
+    """Of every grid with several programs along its first axis the last one is missing."""
+    launch = cuda.module("launch")
+    original = launch._runner
+
+    def fewer(launched: Any) -> None:
+        first, *others = launched.grid
+        original(replace(launched, grid=(max(1, first - 1), *others)))
+
+    with mock.patch.object(launch, "_runner", fewer):
+        yield
+
+
+@contextmanager
+def launched_for_nothing() -> Iterator[None]:
+    """A sum over no elements is counted as a launch."""
+    resident, launch = cuda.module("resident"), cuda.module("launch")
+    original = resident._sum
+
+    def counted(x: Any, y: Any) -> Any:
+        launch.add_counts({"add": int(x.numel() == 0)})
+        return original(x, y)
+
+    with mock.patch.object(resident, "_sum", counted):
+        yield
