@@ -50,11 +50,17 @@ def path_argument(root: Path, path: str, *, must_be_file: bool = False) -> str:
     Raises:
         UsageError: it could be read as an option, is missing, or leads outside `root` after following links.
     """
-    if not _PATH.fullmatch(path) or path.startswith("-") or ".." in path.split("/"):
-        raise UsageError(f"{path[:200]!r}: not a path below the project's root")
-    full = (root / path).resolve()
+    shown = repr(path[:200])
+    is_plain = len(path) <= MAX_LENGTH and _PATH.fullmatch(path) and ".." not in path.split("/")
+    if not is_plain or path.startswith("-"):
+        raise UsageError(f"{shown}: not a path below the project's root")
+    try:
+        full = (root / path).resolve()
+        exists = full.is_file() if must_be_file else full.exists()
+    except (OSError, RuntimeError) as err:  # a name longer than the file system takes; a circle of links
+        raise UsageError(f"{shown}: no such file ({type(err).__name__})") from err
     if not full.is_relative_to(root.resolve()):
-        raise UsageError(f"{path!r}: leads outside the project's root")
-    if not (full.is_file() if must_be_file else full.exists()):
-        raise UsageError(f"{path!r}: no such file")
+        raise UsageError(f"{shown}: leads outside the project's root")
+    if not exists:
+        raise UsageError(f"{shown}: no such file")
     return f"./{path}"

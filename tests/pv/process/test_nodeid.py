@@ -8,6 +8,7 @@ import pytest
 
 from pv.errors import UsageError
 from pv.process.nodeid import file_argument, path_argument, split
+from support.hostile_names import NAMES
 
 GOOD = {
     "test_a.py::test_x": ("test_a.py", "::test_x", ""),
@@ -21,63 +22,13 @@ GOOD = {
     "test_a.py::test_größe[µ]": ("test_a.py", "::test_größe", "[µ]"),
 }
 
-# Options, files of options, other folders, shells, terminals, markup, lookalikes.
-HOSTILE = [
-    "",
-    " ",
-    "test_a.py",
-    "test_a.py::",
-    "::test_x",
-    "test_a.py::test_x::",
-    "test_a.py::::test_x",
-    "test_a.py::test x",
-    "test_a.py::1test",
-    "test_a.txt::test_x",
-    "test_a::test_x",
-    "-ptest_a.py::test_x",
-    "-p evil",
-    "-c/etc/passwd",
-    "--co",
-    "--junitxml=out.py::test_x",
-    "--rootdir=/::test_x",
-    "-h.py::test_x",
-    "@arguments.py::test_x",
-    "@test_a.py",
-    "../test_a.py::test_x",
-    "a/../../test_a.py::test_x",
-    "a/../test_a.py::test_x",
-    "./test_a.py::test_x",
-    "/etc/test_a.py::test_x",
-    "~/test_a.py::test_x",
-    "a//test_a.py::test_x",
-    "C:\\test_a.py::test_x",
-    "test_a.py::test_x\n-pevil",
-    "test_a.py::test_x[\n]",
-    "test_a.py::test_x[\x00]",
-    "test_a.py\x00::test_x",
-    "test_a.py::test_x[\x1b[2J]",
-    "test_a.py::test_x; touch pwned",
-    "$(touch pwned).py::test_x",
-    "`touch pwned`.py::test_x",
-    "a b.py::test_x",
-    "test_a.py::test_x|cat",
-    "test_*.py::test_x",
-    "{{ 7*7 }}.py::test_x",
-    "${jndi:ldap://x}.py::test_x",
-    "%s%n.py::test_x",
-    "file:///test_a.py::test_x",
-    "test_a.py::test_x[" + "x" * 2000 + "]",
-    "test_a.py::test_x[a",
-    "test_a.py::test_x]a[",
-]
-
 
 @pytest.mark.parametrize("nodeid", GOOD)
 def test_one_form_is_accepted(nodeid: str) -> None:
     assert split(nodeid) == GOOD[nodeid]
 
 
-@pytest.mark.parametrize("nodeid", HOSTILE, ids=repr)
+@pytest.mark.parametrize("nodeid", NAMES, ids=lambda name: repr(name[:60]))
 def test_hostile_id_is_refused(nodeid: str, tmp_path: Path) -> None:
     (tmp_path / "test_a.py").write_text("def test_x(): pass\n")
     with pytest.raises(UsageError, match=r"not a pytest node id|no such file"):
@@ -109,3 +60,10 @@ def test_link_out_of_the_project_is_refused(tmp_path: Path) -> None:
 def test_path_that_is_no_plain_path_is_refused(path: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a path below"):
         path_argument(tmp_path, path)
+
+
+def test_circle_of_links_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").symlink_to("test_b.py")
+    (tmp_path / "test_b.py").symlink_to("test_a.py")
+    with pytest.raises(UsageError, match=r"^'test_a\.py': no such file"):
+        file_argument(tmp_path, "test_a.py::test_x")
