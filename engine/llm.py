@@ -110,7 +110,9 @@ class Llm:
         )
         if isinstance(self.model, OnDevice):
             prompt = self.prompt_ids(GATE_PROMPT, raw=self.template is None)
-            self.parity = parity_gate.require(self.model, load_model(file, load_ops("cpu")), prompt)
+            self.parity = parity_gate.require(
+                self.model, load_model(file, load_ops("cpu")), prompt, precision=self.precision
+            )
         self.kv_cache = self.model.new_cache()
         self._types = frozenset(info.type for info in file.tensors.values())
         self._started = False

@@ -31,7 +31,7 @@ class DeviceMemory(TorchDispatchMode):  # type: ignore[misc]
         self.live = 0
         self.peak = 0
         self.allocations = 0
-        self._fail_at = fail_at
+        self.fail_at = fail_at
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -50,7 +50,7 @@ class DeviceMemory(TorchDispatchMode):  # type: ignore[misc]
         return tensor
 
     def _count(self, storage: Any) -> None:
-        if self.allocations == self._fail_at:
+        if self.allocations == self.fail_at:
             self.allocations += 1
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         self.allocations += 1

@@ -37,12 +37,14 @@ class DecodeGraph:
         cache.truncate(length)
         self._graph = torch.cuda.CUDAGraph()
         warmed = launch.counts()
-        with inputs.token_ids.frozen(), inputs.positions.frozen(), torch.cuda.graph(self._graph):
-            self._logits = forward(cache)
-            self._best = products.largest(self._logits)
-        self.launches = launch.since(warmed)
-        """Kernels of one replay, by name."""
-        launch.add_counts(self.launches, times=-1)  # captured, not run
+        try:
+            with inputs.token_ids.frozen(), inputs.positions.frozen(), torch.cuda.graph(self._graph):
+                self._logits = forward(cache)
+                self._best = products.largest(self._logits)
+        finally:
+            self.launches = launch.since(warmed)
+            """Kernels of one replay, by name."""
+            launch.add_counts(self.launches, times=-1)  # captured, not run
         cache.truncate(length)
         self.warm_up_launches = sum(launch.since(before).values())
 
