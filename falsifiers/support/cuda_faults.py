@@ -147,6 +147,15 @@ def rope_position_off_by_one() -> Iterator[None]:
         yield
 
 
+def rope_theta_doubled() -> Any:
+    """q and k turn by the angles of twice their theta; counting positions from 1 would change nothing in a model."""
+
+    def wrong(append: Any, *arguments: Any, theta: float) -> Any:
+        return append(*arguments, theta=2 * theta)
+
+    return _wrong("resident", "rope_append", wrong)
+
+
 def values_turned() -> Any:
     """Values turn with their keys on the way to the cache."""
     turn = cuda.module("resident").rope
