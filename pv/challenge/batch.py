@@ -42,7 +42,8 @@ def challenge_jobs(
     """
     challenged = [(job, faults) for job, faults in batch if faults]
     at_a_time = workers or settings.workers
-    forced = run_jobs(root, settings, [job for job, _ in challenged], forced_failure=True, workers=at_a_time)
+    # One process: no test runs, and importing the test files is what every worker would do.
+    forced = run_jobs(root, settings, [job for job, _ in challenged], forced_failure=True)
     problems = {outcome.job: wiring_problem(outcome) for outcome in forced}
     stop = threading.Event()
     with ThreadPoolExecutor(max_workers=at_a_time, thread_name_prefix="challenge") as pool:

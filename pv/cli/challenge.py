@@ -39,7 +39,15 @@ def command(
     ] = None,
     model: Annotated[Path | None, typer.Option("--model", help="The model that falsifiers get.")] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", "-n", min=0, max=64, help="Child processes at a time.")
+        int | None,
+        typer.Option(
+            "--workers",
+            "-n",
+            min=1,
+            max=64,
+            help="Processes that run tests at a time: the tests themselves through pytest-xdist, each seeded fault in "
+            "a process of its own. By default 1 and the setting 'workers'.",
+        ),
     ] = None,
     output_format: Annotated[Format, typer.Option("--output-format", help="How to print.")] = Format.FULL,
 ) -> None:

@@ -36,7 +36,14 @@ def command(
     ] = False,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", "-n", min=0, max=64, help="Child processes at a time; no result depends on it."),
+        typer.Option(
+            "--workers",
+            "-n",
+            min=1,
+            max=64,
+            help="Processes that run tests at a time, through pytest-xdist on one host; no result depends on it. "
+            "Seeded faults have a process each. By default 1 for the tests, the setting 'workers' for the faults.",
+        ),
     ] = None,
     output_format: Annotated[Format, typer.Option("--output-format", help="How to print.")] = Format.FULL,
 ) -> None:

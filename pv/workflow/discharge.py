@@ -127,8 +127,8 @@ def discharge(
     Args:
         sensitivity: search the smallest size that is caught, for graded challenges; otherwise the fault's own size
             is the only one tried.
-        workers: child processes at a time; without it one for the tests, so that what they measure is not disturbed,
-            and `settings.workers` for the challenges.
+        workers: processes that run tests at a time; without it one for the tests, so that what they measure is not
+            disturbed, and `settings.workers` for the challenges.
     Raises:
         EvidenceError: the store cannot be written; nothing was run.
         PvError: a contract file changed while the falsifiers ran.
