@@ -1,8 +1,8 @@
 """Bring the stores of several hosts together.
 
-A merge adds nothing of its own: the result is the union of what is committed in each store, so that merging twice,
-or in another order, gives the same bytes. Ledgers are per host; of two versions of one host's ledger the shorter must
-be the beginning of the longer.
+A merge adds nothing of its own: the result is the union of the stores, so that merging twice, or in another order, or
+into one of them, gives the same bytes. Ledgers are per host; of two versions of one host's ledger the shorter must be
+the beginning of the longer. Half a line at the end of a ledger was never committed, and stays behind.
 
 Everything is read and checked before the first write. Hosts are written one by one, files first, the ledger last; if
 a write fails, what it had added for that host is taken back.
@@ -10,6 +10,7 @@ a write fails, what it had added for that host is taken back.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ class _Union:
     ledgers: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     """Host -> whole lines, and the store they come from."""
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    """Host -> path in the store -> bytes, of records and attachments."""
+    """Host -> path in the store -> bytes, of records and attachments; those that no host accounts for under ''."""
 
 
 def merge(target: Path, sources: Sequence[Path]) -> Merged:
@@ -39,6 +40,7 @@ def merge(target: Path, sources: Sequence[Path]) -> Merged:
     """
     store = Store(target)
     with store.lock():
+        store.sweep()
         union = _Union()
         for folder in sources:
             if not (folder / "ledger").is_dir():
@@ -71,13 +73,17 @@ def _is_known(problem: Problem, union: _Union) -> bool:
 
 def _ledger(folder: Path, host: str) -> bytes:
     """The whole lines of one ledger; half a line at the end was never committed."""
+    data = _read(folder, host) or b""
+    return data[: data.rfind(b"\n") + 1]
+
+
+def _read(folder: Path, host: str) -> bytes | None:
     try:
-        data = Ledger(folder, host).path.read_bytes()
+        return Ledger(folder, host).path.read_bytes()
     except FileNotFoundError:
-        return b""
+        return None
     except OSError as err:
         raise EvidenceError(f"{folder}: ledger/{host}.jsonl: cannot be read: {err.strerror or err}") from err
-    return data[: data.rfind(b"\n") + 1]
 
 
 def _add(union: _Union, folder: Path) -> None:
@@ -90,25 +96,42 @@ def _add(union: _Union, folder: Path) -> None:
                 f"{folder}: ledger/{host}.jsonl tells another story than the one in {origin}, from line "
                 f"{_first_difference(data, known)} on; two machines have the same name, or one of them was rewritten"
             )
-        if len(data) > len(known):
+        if len(data) > len(known) or host not in union.ledgers:
             union.ledgers[host] = (data, str(folder))
-        for line in Ledger(folder, host).lines():
+    owners = _owners(store)
+    for path in (*_files(store.records), *_files(store.attachments)):
+        name = f"{path.parent.name}/{path.name}"
+        try:
+            data = path.read_bytes()
+        except OSError as err:
+            raise EvidenceError(f"{folder}: {name}: cannot be read: {err.strerror or err}") from err
+        for host in owners.get(name, {""}):
+            union.files.setdefault(host, {})[name] = data
+
+
+def _owners(store: Store) -> dict[str, set[str]]:
+    """File -> the hosts whose ledger explains it: by a line, or by a run of theirs that was interrupted.
+
+    What a record of another version attached is not known, nor what a run attached that died before its records.
+    """
+    owners: defaultdict[str, set[str]] = defaultdict(set)
+    hosts = set(store.hosts())
+    for host in hosts:
+        for line in Ledger(store.folder, host).lines():
             if line.entry.get("event") == "result":
-                _add_record(union.files.setdefault(host, {}), store, str(line.entry["evidence"]))
+                owners[f"records/{store.path_of(str(line.entry['evidence'])).name}"].add(host)
+    for path in store.paths():
+        with suppress(EvidenceError):
+            predicate = store.parse(path).statement.predicate
+            for name in (f"records/{path.name}", *(f"attachments/{item.sha256}" for item in predicate.attachments)):
+                owners[name].add(predicate.environment.host)
+    return {name: named & hosts for name, named in owners.items() if named & hosts}
 
 
-def _add_record(files: dict[str, bytes], store: Store, digest: str) -> None:
-    path = store.path_of(digest)
-    name = f"records/{path.name}"
-    if name in files:
-        return
-    try:
-        files[name] = path.read_bytes()
-        with suppress(EvidenceError):  # of another version: what it attached is not known
-            for item in store.read(digest).predicate.attachments:
-                files[f"attachments/{item.sha256}"] = (store.attachments / item.sha256).read_bytes()
-    except OSError as err:
-        raise EvidenceError(f"{store.folder}: {name}: cannot be read: {err.strerror or err}") from err
+def _files(folder: Path) -> list[Path]:
+    """Without what killed processes left."""
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in paths if not (path.name.startswith(".") and path.name.endswith(".tmp"))]
 
 
 def _first_difference(one: bytes, other: bytes) -> int:
@@ -120,13 +143,13 @@ def _write(store: Store, union: _Union) -> list[str]:
     """The files that were not there before."""
     added: list[str] = []
     for host, (data, _) in sorted(union.ledgers.items()):
-        files = union.files.get(host, {})
-        new = [name for name in sorted(files) if not (store.folder / name).exists()]
+        path = Ledger(store.folder, host).path
+        new = _missing(store, union.files.get(host, {}))
         try:
-            for name in new:
-                write_atomically(store.folder / name, files[name], exclusive=True)
-            if len(data) > len(_ledger(store.folder, host)):
-                write_atomically(store.folder / "ledger" / f"{host}.jsonl", data)
+            for name, content in new.items():
+                write_atomically(store.folder / name, content, exclusive=True)
+            if _read(store.folder, host) != data:
+                write_atomically(path, data)
         except EvidenceError:
             if _ledger(store.folder, host) != data:
                 for name in new:
@@ -134,4 +157,11 @@ def _write(store: Store, union: _Union) -> list[str]:
                         (store.folder / name).unlink()
             raise
         added.extend(new)
-    return added
+    rest = _missing(store, union.files.get("", {}))
+    for name, content in rest.items():
+        write_atomically(store.folder / name, content, exclusive=True)
+    return [*added, *rest]
+
+
+def _missing(store: Store, files: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: files[name] for name in sorted(files) if not (store.folder / name).exists()}

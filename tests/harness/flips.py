@@ -6,6 +6,7 @@
 
     --store DIR     a copy of this store, instead of that of a small project made for the purpose
     --stride N      every Nth bit and cut only; one bit of each kind of field always
+    --part K/N      the Kth of N parts of the work, for as many processes side by side
 
 The store is read whole after each change. Prints what was tried; exit code 1 if anything escaped, or if the two
 verifiers disagree. TMPDIR in memory makes it faster.
@@ -14,12 +15,14 @@ verifiers disagree. TMPDIR in memory makes it faster.
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -54,12 +57,30 @@ def bits(files: dict[str, bytes], stride: int) -> Iterator[tuple[str, int]]:
         yield from ((name, bit) for bit in sorted(chosen))
 
 
+def every(
+    store: Path, files: dict[str, bytes], heads: dict[str, str], envelope: Envelope, stride: int
+) -> Iterator[tuple[str, Iterable[Callable[[], object]]]]:
+    yield "bits of files", (partial(flip, store, name, bit) for name, bit in bits(files, stride))
+    names = ((name, bit) for name in files for bit in range(0, 8 * len(name), stride))
+    yield "bits of names", (partial(flip_name, store, name, bit) for name, bit in names)
+    yield "bits of a signed export", (partial(envelope.flip, bit) for bit in range(0, 8 * len(envelope.data), stride))
+    ledgers = {name: data.splitlines(keepends=True) for name, data in files.items() if name.startswith("ledger/")}
+    for name, lines in ledgers.items():
+        others = [line for other, theirs in ledgers.items() if other != name for line in theirs]
+        yield f"{name}, lines", (partial(edit, store, name, said, changed) for said, changed in edits(lines, others))
+        head, sizes = heads[Path(name).stem], range(0, len(files[name]), stride)
+        yield f"{name}, tails", (partial(cut, store, name, size, head) for size in sizes)
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path)
     parser.add_argument("--stride", type=int, default=1)
+    parser.add_argument("--part", default="1/1")
     asked = parser.parse_args(arguments)
-    stride = asked.stride
+    if asked.part != "1/1" and asked.store is None:
+        parser.error("--part needs --store, else each part would be one of another store")
+    stride, (part, parts) = asked.stride, map(int, asked.part.split("/"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store = shutil.copytree(asked.store, folder / "store") if asked.store else write_store(folder / "project")
@@ -67,27 +88,12 @@ def main(arguments: list[str]) -> int:
             print("the store is damaged before anything is changed")
             return 1
         files, heads, envelope = files_of(store), verify(store).heads, Envelope(folder, store)
-        ledgers = {name: data.splitlines(keepends=True) for name, data in files.items() if name.startswith("ledger/")}
-        print(f"{len(files)} files, {sum(map(len, files.values()))} bytes, {sum(map(len, ledgers.values()))} lines; "
+        print(f"{len(files)} files, {sum(map(len, files.values()))} bytes; "
               f"a signed export of {len(envelope.data)} bytes", flush=True)  # fmt: skip
-        escaped = attempt("bits of files", (lambda n=n, b=b: flip(store, n, b) for n, b in bits(files, stride)))
-        escaped += attempt(
-            "bits of names",
-            (lambda n=n, b=b: flip_name(store, n, b) for n in files for b in range(0, 8 * len(n), stride)),
+        escaped = sum(
+            attempt(what, itertools.islice(trials, part - 1, None, parts))
+            for what, trials in every(store, files, heads, envelope, stride)
         )
-        escaped += attempt(
-            "bits of a signed export", (lambda b=b: envelope.flip(b) for b in range(0, 8 * len(envelope.data), stride))
-        )
-        for ledger, lines in ledgers.items():
-            others = [line for other, theirs in ledgers.items() if other != ledger for line in theirs]
-            changes = edits(lines, others)
-            escaped += attempt(
-                f"{ledger}, lines", (lambda s=s, n=n, ledger=ledger: edit(store, ledger, s, n) for s, n in changes)
-            )
-            head, sizes = heads[Path(ledger).stem], range(0, len(files[ledger]), stride)
-            escaped += attempt(
-                f"{ledger}, tails", (lambda n=n, ledger=ledger, head=head: cut(store, ledger, n, head) for n in sizes)
-            )
         assert files_of(store) == files
         print(f"{escaped} escaped")
         return 1 if escaped else 0

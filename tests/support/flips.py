@@ -20,7 +20,8 @@ from pv.evidence.read import read_evidence
 from pv.evidence.sign import SignatureError, as_text, opened, sign
 from pv.evidence.strict import canonical
 from pv.evidence.verify import verify
-from support.quick_discharge import discharge, write_few
+from support.project import write_project
+from support.quick_discharge import discharge
 from support.stores import SECOND, add_run
 
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[-+.\w]+|[\[\]{},:\n]')
@@ -33,10 +34,10 @@ class EscapedError(AssertionError):
 
 def write_store(folder: Path) -> Path:
     """The store of a small project after one real run, with a second host's interrupted one beside it."""
-    root = write_few(folder)
+    root = write_project(folder)
     ended = discharge(root)
     assert ended.code == 0, ended.err
-    add_run(root / "evidence", "r1", [{"result": "FAIL", "tests_passed": 0}, {"falsifier": "F-2"}], end=False)
+    add_run(root / "evidence", "r1", [{"result": "FAIL", "tests_passed": 0}], end=False)
     return root / "evidence"
 
 
