@@ -110,6 +110,7 @@ class DeviceSubject:
             "backend": "cuda",
             "precision": self._precision,
             "place": self.place,
+            "clock": self.timer.clock,
             "device": self._model.facts(),
         }
 

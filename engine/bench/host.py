@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
@@ -21,7 +20,7 @@ from engine.ops import load_ops
 from engine.ops.protocol import F32, I64, Ops, Weight
 
 _PRODUCT_SIZE = 2048
-_limits: dict[tuple[str, int], Limits] = {}
+_limits: dict[tuple[str, int, str], Limits] = {}
 
 
 class Watched:
@@ -82,9 +81,10 @@ class HostSubject:
     def limits(self) -> Limits:
         from engine.ops.cpu.bandwidth import read_bandwidth
 
-        key = (self.place, self.ops.threads())
+        key = (self.place, self.ops.threads(), self.timer.clock)
         if key not in _limits:
-            _limits[key] = Limits(Samples(tuple(read_bandwidth(key[1]))), _product(), "float32 product by BLAS")
+            read = Samples(tuple(read_bandwidth(self.ops.threads(), clock=self.timer.mark)))
+            _limits[key] = Limits(read, _product(self.timer), "float32 product by BLAS, all cores")
         return _limits[key]
 
     def facts(self) -> dict[str, Any]:
@@ -92,6 +92,7 @@ class HostSubject:
             "backend": self._backend,
             "precision": self._precision,
             "place": self.place,
+            "clock": self.timer.clock,
             "threads": self.ops.threads(),
             "instructions": getattr(getattr(self.ops, "isa", None), "label", None),
         }
@@ -100,13 +101,13 @@ class HostSubject:
         """Nothing is held but arrays."""
 
 
-def _product() -> Samples:
+def _product(timer: Timer) -> Samples:
     a, b = (np.random.default_rng(SEED).standard_normal((_PRODUCT_SIZE,) * 2, dtype=np.float32) for _ in range(2))
     found = []
     for _ in range(4):
-        start = time.perf_counter()
+        start = timer.mark()
         a @ b
-        found.append(2 * _PRODUCT_SIZE**3 / (time.perf_counter() - start))
+        found.append(2 * _PRODUCT_SIZE**3 / timer.seconds(start, timer.mark()))
     return Samples(tuple(found[1:]))
 
 

@@ -71,7 +71,8 @@ def _subject(facts: Mapping[str, Any]) -> str:
         device = facts["device"]
         return ", ".join(str(device[key]) for key in ("device", "target", "driver", "mode") if key in device)
     threads = facts["threads"]
-    parts = [f"{threads} thread{'s' if threads != 1 else ''}", facts["instructions"]]
+    clock = "" if facts["clock"] == "wall" else f"{facts['clock']} time"
+    parts = [f"{threads} thread{'s' if threads != 1 else ''}", facts["instructions"], clock]
     return ", ".join(part for part in parts if part)
 
 

@@ -12,6 +12,10 @@ Clock = Callable[[], float]
 class Timer(Protocol):
     """`engine.ops.cuda.timer.EventTimer` is the other one."""
 
+    @property
+    def clock(self) -> str:
+        """What it counts: 'wall', 'processor' or 'device' time."""
+
     def mark(self) -> Any:
         """A mark behind all work that was asked for until now."""
 
@@ -24,6 +28,10 @@ class HostTimer:
 
     def __init__(self, clock: Clock = time.perf_counter) -> None:
         self._clock = clock
+
+    @property
+    def clock(self) -> str:
+        return "processor" if self._clock is time.process_time else "wall"
 
     def mark(self) -> float:
         return self._clock()

@@ -32,6 +32,8 @@ class Ticking:
     def __init__(self) -> None:
         self.now = 0.0
 
+    clock = "wall"
+
     def mark(self) -> Any:
         self.now += STEP_S
         return self.now
@@ -77,7 +79,14 @@ class Known:
         return Limits(Samples((2e6, 1e6, 3e6)), Samples((4e6,)), "product of nobody")
 
     def facts(self) -> dict[str, Any]:
-        return {"backend": "cpu", "precision": "f32", "place": self.place, "threads": 1, "instructions": None}
+        return {
+            "backend": "cpu",
+            "precision": "f32",
+            "place": self.place,
+            "clock": "wall",
+            "threads": 1,
+            "instructions": None,
+        }
 
     def release(self) -> None:
         self._file.close()
