@@ -53,7 +53,7 @@ def test_a_bit_of_each_field_of_records_lines_and_attachments(store):
 def test_some_bits_of_names(store):
     chosen = random.Random(1)
     tried = sum(
-        flip_name(store, name, bit) for name in files_of(store) for bit in chosen.sample(range(8 * len(name)), 5)
+        flip_name(store, name, bit) for name in files_of(store) for bit in chosen.sample(range(8 * len(name)), 12)
     )
     assert tried > 50
 
