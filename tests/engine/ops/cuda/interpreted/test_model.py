@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import trace
-from engine.errors import ShapeError
+from engine import quant, trace
+from engine.errors import BackendError, ContextError, ShapeError
+from engine.generate import generate
 from engine.gguf.reader import open_gguf
-from engine.models import load_model, parity_gate
+from engine.gguf.types import GgmlType
+from engine.models import load_model, on_device, parity_gate
 from engine.models.on_device import OnDevice
 from engine.ops import reference
-from engine.ops.cuda import graph, launch
+from engine.ops.cuda import graph, launch, products
+from engine.sampling import Sampling
 from support import tiny_qwen2
 from support.list_graph import list_graphs
+from support.packed_weights import random_packed
 
 IDS = [3, 141, 59, 26, 5, 35, 89, 79, 32]
 
@@ -149,3 +153,96 @@ def test_a_graph_is_captured_anew_when_the_inputs_moved(
 def test_the_gate_lets_the_kernels_pass(model: OnDevice, oracle: Any) -> None:
     steps = parity_gate.require(model, oracle, IDS[:9], steps=2)
     assert len(steps) == 3
+
+
+def test_models_share_nothing(path: Path, model: OnDevice) -> None:
+    """The same file twice: releasing the second leaves the first as it is."""
+    expected = model.next_token(IDS[:2], model.new_cache())
+    with open_gguf(path) as file:
+        second = OnDevice(file, load_model)
+        assert second.facts()["weight_bytes"] == model.facts()["weight_bytes"] > 0
+        second.release()
+        with pytest.raises(BackendError, match="the model was released; load the model again"):
+            second.next_token(1, second.new_cache())
+    assert model.next_token(IDS[:2], model.new_cache()) == expected
+
+
+def test_f32_is_the_reference_in_another_order(path: Path, oracle: Any) -> None:
+    """Cosine within 1e-6: the float16 cache is left; no product had 8-bit or float16 activations."""
+    expected = oracle.forward(IDS[:2], oracle.new_cache())
+    with open_gguf(path) as file:
+        model = OnDevice(file, load_model, precision="f32")
+        before = launch.counts()
+        found = serial(model, IDS[:2])
+        launches = launch.since(before)
+    assert cosines(found, expected).min() >= 1 - 1e-6
+    assert launches["q4_k_exact"] >= 2
+    assert launches["q6_k_exact"] >= 2
+    assert not any(name.endswith(("_matvec", "_matmul", "half_rows")) for name in launches)
+    assert model.facts()["precision_mode"] == "f32"
+    assert model.ops.precision == "float32 activations and sums, float16 kv cache"
+
+
+def test_a_precision_that_is_not_there_is_refused(path: Path) -> None:
+    with (
+        open_gguf(path) as file,
+        pytest.raises(BackendError, match=r"precision 'q16' is not one .*; available: q8, f32"),
+    ):
+        OnDevice(file, load_model, precision="q16")
+
+
+def test_a_long_prompt_runs_in_chunks(path: Path, oracle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of 4, 4 and 1 see each other; a prompt that is refused leaves no chunk of it behind."""
+    monkeypatch.setattr(on_device, "CHUNK", 4)
+    expected = oracle.forward(IDS, oracle.new_cache())
+    with open_gguf(path) as file:
+        model = OnDevice(file, load_model, precision="f32")
+        cache = model.new_cache()
+        found = model.forward(IDS, cache)
+        assert found.shape == expected.shape
+        assert cosines(found, expected).min() >= 1 - 1e-6
+        assert cache.length == len(IDS)
+        cache.reset()
+        for bad, error in (([*IDS, 100_000], ShapeError), ([1] * 40, ContextError), ([], ContextError)):
+            for call in (model.forward, model.next_token):
+                with pytest.raises(error):
+                    call(bad, cache)
+                assert cache.length == 0
+
+
+def test_a_type_without_a_kernel_runs_on_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Q5_K everywhere, float32 activations: cosine within 1e-6, and nothing but the interpreter forbids a graph."""
+    rng = np.random.default_rng(3)
+    monkeypatch.setattr(quant, "encode", lambda type_, array: random_packed(type_, *array.shape, rng).data)
+    shape = tiny_qwen2.Shape(hidden=256, layers=1, ffn=256, context=32)
+    made = tiny_qwen2.write_gguf(
+        tmp_path / "m.gguf",
+        tiny_qwen2.random_tensors(shape, 0),
+        tiny_qwen2.metadata(shape),
+        type_of=lambda name: GgmlType.F32 if name.endswith(("norm.weight", ".bias")) else GgmlType.Q5_K,
+    )
+    with open_gguf(made) as file:
+        model, judge = OnDevice(file, load_model), load_model(file, reference)
+        expected = judge.forward(IDS[:2], judge.new_cache())
+        assert cosines(serial(model, IDS[:2]), expected).min() >= 1 - 1e-5
+        assert model.mode == "eager: the interpreter has no graphs"
+
+
+@pytest.mark.parametrize("output_rows", [1, 1 << 20], ids=["fused", "separate"])
+def test_the_smallest_id_of_equal_logits(tmp_path: Path, output_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every row of the output from 5 on is the same: logits tie, and both ways name numpy's choice."""
+    monkeypatch.setattr(products, "OUTPUT_ROWS", output_rows)
+    shape = tiny_qwen2.Shape(hidden=256, layers=1, ffn=256, context=32)
+    tensors = tiny_qwen2.random_tensors(shape, 0)
+    tensors["output.weight"][:5] = 0
+    tensors["output.weight"][5:] = tensors["output.weight"][5]
+    made = tiny_qwen2.write_gguf(tmp_path / "m.gguf", tensors, tiny_qwen2.metadata(shape), type_of=tiny_qwen2.q4_k_m)
+    with open_gguf(made) as file:
+        model = OnDevice(file, load_model)
+        logits = model.forward([1], model.new_cache())[0]
+        assert (logits == logits.max()).sum() > 1
+        assert model.next_token(1, model.new_cache()) == logits.argmax()
+        params, options = Sampling(), {"max_tokens": 2, "end_ids": ()}
+        chosen = list(generate(model, [1], kv_cache=model.new_cache(), params=params, **options))
+        sampled = list(generate(model, [1], kv_cache=model.new_cache(), params=params, tap=lambda *_: None, **options))
+        assert chosen == sampled
