@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import jsonschema
 import pytest
 
+import engine.bench
 from engine import synthetic
 from engine.bench import session
 from engine.bench.breakdown import breakdown
 from engine.bench.device import DeviceSubject
 from engine.bench.figure import Figure
 from engine.bench.measure import Runs
-from engine.bench.report import Report, Settings
+from engine.bench.report import Report, Settings, as_json
+from engine.bench.text import WIDTH, lines
 from engine.bench.timer import HostTimer
 from engine.ops.cuda import launch, weights
 from engine.ops.cuda.timer import EventTimer
+
+SCHEMA = json.loads((Path(engine.bench.__file__).parent / "bench.schema.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +50,13 @@ def test_the_place_says_that_it_is_no_gpu(report: Report) -> None:
     assert facts["device"]["target"] == "cuda-interpreted"
     assert list(report.limits) == ["cuda-interpreted"]
     assert facts["device"]["launches"]["q4_k_matvec"] > 0
+
+
+def test_json_and_text_of_a_device_are_as_of_the_cpu(report: Report) -> None:
+    jsonschema.validate(json.loads(json.dumps(as_json(report, "llama.cpp"))), SCHEMA)
+    found = list(lines(report, "llama.cpp"))
+    assert max(map(len, found)) <= WIDTH
+    assert any(line.startswith("cuda q8 decode at 3 ") for line in found)
 
 
 def test_cache_bytes_are_those_of_float16(report: Report) -> None:
