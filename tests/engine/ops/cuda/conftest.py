@@ -11,8 +11,8 @@ import os
 from importlib.util import find_spec
 
 if find_spec("triton") is None or find_spec("torch") is None:
-    collect_ignore = ["interpreted", "test_compiled.py", "test_under_interpreter.py"]
+    collect_ignore = ["interpreted", "test_compiled.py", "test_configs.py", "test_under_interpreter.py"]
 elif os.environ.get("TRITON_INTERPRET") == "1":
-    collect_ignore = ["test_compiled.py", "test_under_interpreter.py", "test_unavailable.py"]
+    collect_ignore = ["test_compiled.py", "test_configs.py", "test_under_interpreter.py", "test_unavailable.py"]
 else:
     collect_ignore = ["interpreted"]
