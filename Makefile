@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help discharge test check lint self bench peer mutation cuda teacher clean
+.PHONY: help discharge test check lint self bench peer mutation cuda triton-36 teacher clean
 
 help:  ## say what each target does
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
 
 discharge: $(VENV)/.runtime  ## judge every bundled contract against the bundled model, on this machine
 	$(BIN)/pv discharge
@@ -53,6 +53,11 @@ mutation: $(VENV)/.dev  ## mutation score of the modules that decide results, st
 cuda: $(VENV)/.dev  ## on a machine with a GPU: discharge the CUDA contracts and measure, in one call
 	$(BIN)/python tests/bench/cuda/run.py
 
+triton-36: build/triton-36/.ready  ## the CUDA kernels with triton 3.6: interpreted, and compiled for sm_80 and sm_90 (10 minutes)
+	TRITON_INTERPRET=1 build/triton-36/bin/python -m pytest -q tests/engine/ops/cuda/interpreted
+	build/triton-36/bin/python -m pytest -q tests/engine/ops/cuda/test_compiled.py tests/engine/ops/cuda/test_unavailable.py
+	PV_TARGET=cuda-compiled build/triton-36/bin/python -m pytest -q falsifiers/engine/ops/cuda/test_cuda_machine.py
+
 teacher: $(VENV)/.dev  ## train, export and evaluate the bundled model again (about an hour on two cores)
 	$(BIN)/python -m engine.teacher.train
 	$(BIN)/python -m engine.teacher.export
@@ -65,6 +70,13 @@ build/llama-venv/.ready:
 	$(PYTHON) -m venv build/llama-venv
 	CMAKE_ARGS="-DGGML_NATIVE=ON -DLLAMA_BUILD_TOOLS=OFF -DLLAVA_BUILD=OFF" \
 	  build/llama-venv/bin/pip install --no-binary llama-cpp-python llama-cpp-python==0.3.36
+	touch $@
+
+build/triton-36/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv build/triton-36
+	grep -v '^triton==' constraints.txt > build/triton-36/constraints.txt
+	build/triton-36/bin/pip install --quiet --constraint build/triton-36/constraints.txt --editable . gguf hypothesis torch
+	build/triton-36/bin/pip install --quiet --no-deps triton==3.6.0
 	touch $@
 
 $(BIN)/python:
