@@ -61,8 +61,9 @@ def command(
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it: .png, .svg or .pdf.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Measure prefill and decode: tokens per second, bytes per second, where the time goes.
+    """Measure prefill and decode, and where the time goes.
 
+    Tokens per second with every sample, bytes per second, the share of a read bandwidth measured in the same run.
     A model's file, or --synthetic: for the CPU a file in build/, kept for the next run; for cuda made on the device.
     """
     asked = _asked(backend or ["cpu"], precision or [])

@@ -28,6 +28,7 @@ Commands:
   run      Answer one prompt.
   chat     Talk with a model; it sees the whole conversation.
   inspect  Show what a model file is: digests, types, sizes.
+  bench    Measure prefill and decode, and where the time goes.
 
   Exit codes:
     0  done                                  5    internal error
@@ -52,7 +53,9 @@ def modules_after(*args: str | Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "args", [["--help"], ["run", "--help"], ["chat", "-h"], ["inspect", "-h"], ["--version"]], ids=" ".join
+    "args",
+    [["--help"], ["run", "--help"], ["chat", "-h"], ["inspect", "-h"], ["bench", "-h"], ["--version"]],
+    ids=" ".join,
 )
 def test_help_and_version_import_nothing_heavy(args: list[str]):
     modules = modules_after(*args)
