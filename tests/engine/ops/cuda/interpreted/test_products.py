@@ -93,7 +93,7 @@ def test_integer_path_is_near_exact_activations(kind: GgmlType, change: object, 
 
 
 @pytest.mark.parametrize("kind", [*QUANTISED, *FLOATS], ids=name)
-@pytest.mark.parametrize(("tokens", "rows", "columns"), [(1, 37, 768), (3, 1, 256), (20, 70, 512)])
+@pytest.mark.parametrize(("tokens", "rows", "columns"), [(1, 37, 768), (3, 1, 256), (1, 1, 256), (20, 70, 512)])
 def test_exact_mode_repeats_the_reference(kind: GgmlType, tokens: int, rows: int, columns: int) -> None:
     """Relative L2 2e-6: float32 sums of up to 768 terms, at most 512 lanes."""
     weight, x = packed(kind, rows, columns), with_outliers(draw(tokens, columns))
@@ -136,6 +136,9 @@ def test_nothing_in_nothing_out(kind: GgmlType) -> None:
     before = launch.counts()
     assert cuda.matmul(np.empty((0, 256), np.float32), packed(kind, 3, 256)).shape == (0, 3)
     assert cuda.matmul(draw(1, 256), packed(kind, 0, 256)).shape == (1, 0)
+    assert exact.matmul(np.empty((0, 256), np.float32), packed(kind, 3, 256)).shape == (0, 3)
+    assert exact.matmul(draw(1, 256), packed(kind, 0, 256)).shape == (1, 0)
+    assert exact.matmul(draw(9, 256), packed(kind, 0, 256)).shape == (9, 0)
     assert {key for key in launch.since(before) if "mat" in key} == set()
 
 
