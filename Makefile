@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help discharge test check lint self bench peer mutation cuda triton-36 teacher clean
+.PHONY: help discharge test check lint self bench peer mutation harness cuda triton-36 teacher clean
 
 help:  ## say what each target does
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -49,6 +49,12 @@ peer: $(VENV)/.dev build/llama-venv/.ready  ## the same figures beside llama.cpp
 mutation: $(VENV)/.dev  ## mutation score of the modules that decide results, standings and gates (10 minutes)
 	$(PIP) --editable '.[mutation]'
 	$(BIN)/python tests/mutation/run.py
+
+harness: $(VENV)/.dev  ## kill discharges, break their disk, race them, change evidence bit by bit, in full (an hour)
+	$(BIN)/python tests/harness/crash.py --kills 1000 --every --errors --stays --writers 16 --runs 100
+	$(BIN)/python tests/harness/concurrency.py --rounds 3
+	$(BIN)/python tests/harness/flips.py
+	$(BIN)/python tests/harness/merges.py
 
 cuda: $(VENV)/.dev  ## on a machine with a GPU: discharge the CUDA contracts and measure, in one call
 	$(BIN)/python tests/bench/cuda/run.py
