@@ -37,7 +37,11 @@ def check(path: Path) -> None:
 
 
 def draw(report: Report, path: Path) -> None:
-    """Write the picture; its suffix says which format."""
+    """Write the picture; its suffix says which format.
+
+    Raises:
+        EngineError: the file cannot be written.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=_INCHES, layout="constrained")
@@ -47,7 +51,10 @@ def draw(report: Report, path: Path) -> None:
     _roofline(roofline, report)
     kind = ", random weights" if report.model["synthetic"] else ""
     figure.suptitle(f"{report.model['name']}{kind} on {_where(report)}", fontsize=11)
-    figure.savefig(path, dpi=120)
+    try:
+        figure.savefig(path, dpi=120)
+    except OSError as err:
+        raise EngineError(f"{path}: cannot write it: {(err.strerror or str(err)).lower()}") from err
 
 
 def _where(report: Report) -> str:

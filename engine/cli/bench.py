@@ -124,7 +124,9 @@ def _asked(backends: Sequence[str], precisions: Sequence[str]) -> list[tuple[str
 
 def _counts(option: str, text: str, *, least: int) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")] if text.strip() else []
-    if not all(part.isascii() and part.isdigit() and least <= int(part[:9]) <= _LARGEST for part in parts):
+    if not all(
+        part.isascii() and part.isdigit() and len(part) <= 7 and least <= int(part) <= _LARGEST for part in parts
+    ):
         raise UsageError(f"{option} is {text!r}, must be numbers in {least}..{_LARGEST} with commas between")
     return tuple(dict.fromkeys(int(part) for part in parts))
 
@@ -150,8 +152,11 @@ def _opened(model: Path | None, teacher: bool, synthetic: str | None, *, sparse:
         path = _FOLDER / f"{shapes.known(synthetic)}.gguf"
         if not path.exists():
             say(f"writing {path}, random weights, kept for the next run")
-            path.parent.mkdir(exist_ok=True)
-            shapes.write(synthetic, path)
+            try:
+                path.parent.mkdir(exist_ok=True)
+                shapes.write(synthetic, path)
+            except OSError as err:
+                raise UsageError(f"{path}: cannot write it: {(err.strerror or str(err)).lower()}") from err
     with open_gguf(path) as file:
         yield file
 

@@ -47,6 +47,7 @@ def test_json_of_the_bundled_model_is_as_its_schema_says() -> None:
         (("--teacher", "--backend", "cuda", "--precision", "q16"), "cuda has no precision 'q16'; available: q8, f32"),
         (("--teacher", "--prompt-tokens", "1,x"), f"--prompt-tokens is '1,x', must be numbers in 1..1048576 {COMMAS}"),
         (("--teacher", "--prompt-tokens", "0"), f"--prompt-tokens is '0', must be numbers in 1..1048576 {COMMAS}"),
+        (("--teacher", "--context", "00000001"), f"--context is '00000001', must be numbers in 0..1048576 {COMMAS}"),
         (("--teacher", "--context", "9999999"), f"--context is '9999999', must be numbers in 0..1048576 {COMMAS}"),
         (("--teacher", "--prompt-tokens", "", "--context", ""), NOTHING),
         (("--teacher", "--repeats", "0"), "--repeats is 0, must be in 1..1048576"),
