@@ -6,6 +6,7 @@ the functions up as attributes at each call, so that a seeded fault can replace 
 
 Axis letters: T new tokens, S cached tokens, D hidden, H heads, Hkv kv heads, Dh head dim, F ffn, V vocab; a weight is
 N rows of K.
+Steps of a layer that a backend may do in one go are in `engine.ops.fused`; no backend has to.
 All activations are float32 and C-contiguous; no function modifies its arguments.
 """
 
