@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -181,12 +182,13 @@ def last_of_equals() -> Any:
 
 
 @contextmanager
-def nothing_fused() -> Iterator[None]:
+def nothing_fused() -> Iterator[SimpleNamespace]:
     """Every step of a layer is a launch of its own."""
     with ExitStack() as entered:
         for name in ("multiply_all", "rope_append", "add_product", "gated_product"):
             entered.enter_context(mock.patch.object(cuda.module("resident"), name, None))
-        yield
+        # names that are gone run no code of this file
+        yield SimpleNamespace(applied=True)
 
 
 def swiglu_swapped() -> Any:
@@ -340,10 +342,13 @@ def embedding_not_compiled() -> Any:
 
 
 def row_forgotten() -> Any:
-    """A kernel has no row among the edge cases."""
-    from falsifiers.support import cuda_edges
+    """There is a kernel more, and it has no row among the edge cases."""
+    original = cuda.kernels
 
-    return mock.patch.object(cuda_edges, "ROWS", {key: row for key, row in cuda_edges.ROWS.items() if key != "rope"})
+    def with_another() -> frozenset[str]:
+        return original() | {"new_kernel"}
+
+    return mock.patch.object(cuda, "kernels", with_another)
 
 
 @contextmanager
