@@ -10,9 +10,16 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 
+COMPILING = [
+    "test_compiled.py",
+    "test_configs.py",
+    "test_shown_launches.py",
+    "test_under_interpreter.py",
+    "test_workspace.py",
+]
 if find_spec("triton") is None or find_spec("torch") is None:
-    collect_ignore = ["interpreted", "test_compiled.py", "test_configs.py", "test_under_interpreter.py"]
+    collect_ignore = ["interpreted", *COMPILING]
 elif os.environ.get("TRITON_INTERPRET") == "1":
-    collect_ignore = ["test_compiled.py", "test_configs.py", "test_under_interpreter.py", "test_unavailable.py"]
+    collect_ignore = [*COMPILING, "test_unavailable.py"]
 else:
     collect_ignore = ["interpreted"]
