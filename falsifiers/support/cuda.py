@@ -208,7 +208,8 @@ def least_cosine(found: F32, expected: F32) -> float:
     """The smallest over rows."""
     a, b = found.astype(np.float64), expected.astype(np.float64)
     assert a.shape == b.shape, f"shape {a.shape}, expected {b.shape}"
-    assert np.isfinite(a).all(), f"{np.count_nonzero(~np.isfinite(a))} values are not finite"
+    for side in (a, b):
+        assert np.isfinite(side).all(), f"{np.count_nonzero(~np.isfinite(side))} values are not finite"
     return float(((a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min())
 
 
