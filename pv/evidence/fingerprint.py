@@ -3,8 +3,8 @@
 - contract: the falsifier, the obligations it refutes and their equations, as data: reformatting, comments and
   key order never change it. Titles, waivers and the discharge block are not part of the claim.
 - test: the test's module and the `conftest.py` files above it, as bytes.
-- code: every project file that those import, the declared `subjects` with their imports, and the files that hold
-  the declared faults, as bytes.
+- code: every project file that those import, the pytest plugins of the settings and the declared `subjects`, both
+  with their imports, and the files that hold the declared faults, as bytes.
 - model: the model's file, if the test asked for it.
 """
 
@@ -56,16 +56,20 @@ class Fingerprints:
     """Fingerprints of one state of the project; every file is read once."""
 
     def __init__(
-        self, root: Path, *, model: Path | None, search: tuple[str, ...] = (".",), strict: bool = False
-    ) -> None:
+        self, root: Path, *, model: Path | None, search: tuple[str, ...] = (".",), plugins: tuple[str, ...] = (),
+        strict: bool = False,
+    ) -> None:  # fmt: skip
         """
         Args:
+            search: folders that pytest puts on the import path, besides those of the tests.
+            plugins: modules that are loaded into every test process.
             strict: hash large files again instead of believing their size, times and inode.
         """
         self._root = root.resolve()
         self._digests_of = Digests(self._root, strict=strict)
         self._model = model
         self._closure = ImportClosure(self._root, search)
+        self._plugins = tuple(file for name in plugins for file in self._closure.module(name))
         self._sha256: dict[Path, str] = {}
 
     def of(self, contract: Contract, falsifier: Falsifier) -> Fingerprint:
@@ -78,7 +82,10 @@ class Fingerprints:
         test_files = [module, *self._conftests(module)]
         subjects = [file for name in falsifier.subjects for file in self._subject(falsifier, name)]
         faults = [file for item in falsifier.challenges for file in self._closure.module(item.fault.split(":")[0])]
-        code = (self._closure.of([*test_files, *subjects]) | frozenset(faults)) - frozenset(test_files)
+        imported = self._closure.of(
+            [*test_files, *self._plugins, *subjects], beside=[_import_folder(file) for file in test_files]
+        )
+        code = (imported | frozenset(faults)) - frozenset(test_files)
         files = {
             "contract": claim_digests(contract, falsifier),
             "test": self._digests(test_files),
@@ -117,6 +124,14 @@ class Fingerprints:
             except OSError as err:
                 raise EvidenceError(f"{path.name}: cannot be fingerprinted: {err.strerror or err}") from err
         return self._sha256[path]
+
+
+def _import_folder(file: Path) -> Path:
+    """The folder that pytest puts on the import path for a test or a conftest: above its packages."""
+    folder = file.parent
+    while (folder / "__init__.py").is_file():
+        folder = folder.parent
+    return folder
 
 
 def claim_digests(contract: Contract, falsifier: Falsifier) -> dict[str, str]:

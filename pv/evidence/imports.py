@@ -1,7 +1,9 @@
 """Which files of the project a Python file imports, directly or through others, read from the source.
 
-Every `import` statement counts, also inside functions and under conditions, and so does a literal
-`import_module("a.b")`; importing `a.b` runs `a/__init__.py` too, and so does being `a/b.py`. A name that resolves to
+Every `import` statement counts, also inside functions and under conditions, and so do the literal names of
+`import_module("a.b")`, `__import__`, `pytest.importorskip` and `pytest_plugins = [...]`; importing `a.b` runs
+`a/__init__.py` too, and so does being `a/b.py`. Which of several folders on the import path has a module first depends
+on the order in which pytest meets conftest files and tests, so a name counts in each of them. A name that resolves to
 no file under the project's roots belongs to an installed package and is not followed.
 
 The library grimp is the judge of this module in the tests, over every module of the repository, and no part of it:
@@ -15,9 +17,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from pv.errors import EvidenceError
+
+_IMPORTERS = frozenset({"import_module", "__import__", "importorskip"})
 
 
 class ImportClosure:
@@ -30,42 +35,47 @@ class ImportClosure:
         """
         self._root = root.resolve()
         self._search = tuple((self._root / folder).resolve() for folder in dict.fromkeys((".", *search)))
-        self._direct: dict[Path, frozenset[Path]] = {}
+        self._names: dict[Path, frozenset[str]] = {}
+        self._resolve = cache(_resolve)
 
-    def of(self, files: Iterable[Path]) -> frozenset[Path]:
+    def of(self, files: Iterable[Path], *, beside: Iterable[Path] = ()) -> frozenset[Path]:
         """The files themselves and every project file they import, absolute.
 
+        Args:
+            beside: further folders on the import path, absolute.
         Raises:
             EvidenceError: a file cannot be read or parsed.
         """
+        bases = tuple(dict.fromkeys((*self._search, *beside)))
         seen: set[Path] = set()
         waiting = [file.resolve() for file in files]
         while waiting:
             file = waiting.pop()
             if file not in seen:
                 seen.add(file)
-                waiting.extend(self._imports(file) - seen)
+                found = (path for name in self._imports(file) for base in bases for path in self._resolve(base, name))
+                waiting.extend(path for path in found if path not in seen)
         return frozenset(seen)
 
     def module(self, dotted: str) -> tuple[Path, ...]:
         """Files that importing `dotted` runs: its packages' `__init__.py`, then its own; empty if it is not ours."""
         for base in self._search:
-            found = _resolve(base, dotted.split("."))
+            found = self._resolve(base, dotted)
             if found:
                 return found
         return ()
 
-    def _imports(self, file: Path) -> frozenset[Path]:
-        if file not in self._direct:
+    def _imports(self, file: Path) -> frozenset[str]:
+        """Dotted names, its own package among them."""
+        if file not in self._names:
             try:
                 tree = ast.parse(file.read_bytes(), filename=str(file))
             except (OSError, SyntaxError, ValueError) as err:
                 name = file.relative_to(self._root) if file.is_relative_to(self._root) else file.name
                 raise EvidenceError(f"{name}: cannot be fingerprinted: {err}") from err
             package = self._package(file)
-            names = {".".join(package), *_imported_names(tree, package)}
-            self._direct[file] = frozenset(path for dotted in names for path in self.module(dotted)) - {file}
-        return self._direct[file]
+            self._names[file] = frozenset({".".join(package), *_imported_names(tree, package)})
+        return self._names[file]
 
     def _package(self, file: Path) -> list[str]:
         """Dotted parts of the package that `file` belongs to, for its relative imports."""
@@ -85,12 +95,23 @@ def _imported_names(tree: ast.AST, package: list[str]) -> Iterator[str]:
                 base = ".".join([*parts, *([module] if module else [])])
                 yield base
                 yield from (f"{base}.{alias.name}" for alias in names if base)
-            case ast.Call(func=ast.Name(id="import_module") | ast.Attribute(attr="import_module"), args=[first, *_]):
-                if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                    yield first.value
+            case ast.Call(func=ast.Name(id=function) | ast.Attribute(attr=function), args=[first, *_]) if (
+                function in _IMPORTERS
+            ):
+                yield from _texts(first)
+            case ast.Assign(targets=[ast.Name(id="pytest_plugins")], value=value):
+                yield from _texts(value)
 
 
-def _resolve(base: Path, parts: list[str]) -> tuple[Path, ...]:
+def _texts(node: ast.expr) -> Iterator[str]:
+    """What is written out: one text, or a list of texts."""
+    for item in node.elts if isinstance(node, (ast.List, ast.Tuple, ast.Set)) else [node]:
+        if isinstance(item, ast.Constant) and isinstance(item.value, str):
+            yield item.value
+
+
+def _resolve(base: Path, dotted: str) -> tuple[Path, ...]:
+    parts = dotted.split(".")
     files = []
     folder = base
     for position, part in enumerate(parts):

@@ -59,7 +59,9 @@ def fingerprints(root: Path, settings: Settings, *, strict: bool = False) -> Fin
         strict: hash the model again, whatever the cache remembers.
     """
     search = project_ini(root).get("pythonpath", [])
-    return Fingerprints(root, model=model_path(root, settings), search=tuple(search), strict=strict)
+    return Fingerprints(
+        root, model=model_path(root, settings), search=tuple(search), plugins=settings.pytest_plugins, strict=strict
+    )
 
 
 @dataclass(frozen=True, slots=True)

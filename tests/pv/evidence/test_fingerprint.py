@@ -56,6 +56,37 @@ def test_one_more_byte_names_exactly_its_component(project, path, component):
     assert fingerprint(project).changes(before.files) == (component,)
 
 
+@pytest.mark.parametrize(("is_package", "path"), [(False, "checks/helper.py"), (True, "helper.py")])
+def test_a_module_beside_the_test_counts_where_pytest_lets_it_be_imported(project, is_package, path):
+    """pytest puts the folder above the test's packages on the import path, whatever `pythonpath` says."""
+    deeper = project / "deeper"
+    deeper.mkdir()
+    (project / "checks").rename(deeper / "checks")
+    if is_package:
+        (deeper / "checks/__init__.py").write_text("")
+    (deeper / path).write_text("wanted = 6\n")
+    with (deeper / "checks/test_double.py").open("a") as file:
+        file.write("import helper\n")
+    text = CONTRACT.replace("test: checks/", "test: deeper/checks/")
+    before = fingerprint(project, text)
+    (deeper / path).write_text("wanted = 7\n")
+    assert fingerprint(project, text).changes(before.files) == (f"code (deeper/{path})",)
+
+
+def test_a_plugin_of_the_settings_and_its_imports_count(project):
+    (project / "lib/plugin.py").write_text("import lib.unrelated\n")
+    contract = contract_of(CONTRACT)
+
+    def now():
+        return Fingerprints(project, model=None, plugins=("lib.plugin",)).of(contract, contract.falsifiers[0])
+
+    before = now()
+    for path in ("lib/plugin.py", "lib/unrelated.py"):
+        with (project / path).open("a") as file:
+            file.write("z = 1\n")
+    assert now().changes(before.files) == ("code (lib/plugin.py, lib/unrelated.py)",)
+
+
 @pytest.mark.parametrize("path", ["lib/unrelated.py", "contracts/doubling-v1.yaml", "README.md"])
 def test_an_unrelated_change_makes_nothing_differ(project, path):
     before = fingerprint(project)

@@ -82,8 +82,20 @@ def test_importing_a_module_runs_the_packages_above_it(tmp_path):
     assert grimp_graph(tmp_path, "crate").find_upstream_modules("crate.sub.leaf") == set()
 
 
-def test_a_literal_import_counts(tmp_path):
-    write(tmp_path, bag__INIT="", bag__a="from importlib import import_module\nimport_module('bag.b')", bag__b="")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from importlib import import_module\nimport_module('bag.b')",
+        "import importlib\nimportlib.import_module('bag.b')",
+        "__import__('bag.b')",
+        "import pytest\nb = pytest.importorskip('bag.b')",
+        "pytest_plugins = 'bag.b'",
+        "pytest_plugins = ['bag.b']",
+        "pytest_plugins = ('pytester', 'bag.b')",
+    ],
+)
+def test_a_literal_import_counts(tmp_path, text):
+    write(tmp_path, bag__INIT="", bag__a=text, bag__b="")
     assert closure(tmp_path, "bag/a.py") == {"bag/a.py", "bag/b.py", "bag/__init__.py"}
     assert grimp_graph(tmp_path, "bag").find_upstream_modules("bag.a") == set()
 
@@ -133,3 +145,11 @@ def test_packages_are_found_through_the_folders_that_pytest_puts_on_the_path(tmp
     found = ImportClosure(tmp_path, ["src"]).of([tmp_path / "checks/test_a.py"])
     names = {path.relative_to(tmp_path).as_posix() for path in found}
     assert names == {"checks/test_a.py", "src/case/__init__.py", "src/case/a.py", "src/case/b.py"}
+
+
+def test_a_module_that_two_folders_of_the_path_have_counts_in_both(tmp_path):
+    """pytest puts a folder with a conftest before those of its setting `pythonpath`, or after them: who comes first."""
+    write(tmp_path, case="", src__case="", checks__test_a="import case")
+    found = ImportClosure(tmp_path, ["src"]).of([tmp_path / "checks/test_a.py"])
+    names = {path.relative_to(tmp_path).as_posix() for path in found}
+    assert names == {"checks/test_a.py", "case.py", "src/case.py"}
