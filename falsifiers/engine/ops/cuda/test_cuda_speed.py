@@ -74,10 +74,17 @@ def _tokens_per_s(model: Any, ids: Sequence[int], steps: int) -> float:
     best = 0.0
     for _ in range(2):
         cache = model.new_cache(len(ids) + steps + 1)
-        token = model.next_token(ids, cache)
-        token = model.next_token([token], cache)
+        token = _next(model, ids, cache)
+        token = _next(model, [token], cache)
         start = time.perf_counter()
         for _ in range(steps):
-            token = model.next_token([token], cache)
+            token = _next(model, [token], cache)
         best = max(best, steps / (time.perf_counter() - start))
     return best
+
+
+def _next(model: Any, ids: Sequence[int], cache: Any) -> int:
+    """The most probable next token, in the way that each backend generates."""
+    if isinstance(model, OnDevice):
+        return model.next_token(ids, cache)
+    return int(model.forward(ids, cache, last_only=True)[-1].argmax())
