@@ -1,0 +1,121 @@
+"""The falsifiers of CUDA models, executed over a tiny model: what a GPU will run has run, and its faults are caught.
+
+Not executed here: the capture and replay of a real graph, events on the device's clock, the allocator's own peak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from falsifiers.engine.ops.cuda import test_cuda_kernels, test_cuda_model, test_cuda_speed
+from falsifiers.support import cuda, limits
+from pv.load import load_file
+from pv.run.fault import SeededFault
+from pv.run.fixture import Context, Pv
+from support import tiny_qwen2
+
+ROOT = Path(__file__).resolve().parents[5]
+FOLDER = Path("contracts/engine/ops/cuda")
+
+
+def cases(name: str) -> Iterator[Any]:
+    """(test function, fault or '') of each falsifier of a contract and of each of its challenges."""
+    contract = load_file(ROOT, FOLDER / f"{name}-v1.yaml").contract
+    assert contract is not None
+    for falsifier in contract.falsifiers:
+        function = falsifier.test.split("::")[1]
+        yield pytest.param(function, "", id=falsifier.id)
+        for challenge in falsifier.challenges:
+            yield pytest.param(function, challenge.fault, id=f"{falsifier.id} {challenge.fault.split(':')[1]}")
+
+
+@contextmanager
+def fault(reference: str) -> Iterator[None]:
+    """As a supervised child enters it; what is entered has to run."""
+    if not reference:
+        yield
+        return
+    applied: list[bool] = []
+    seeded = SeededFault(reference, lambda: applied.append(True))
+    seeded.enter()
+    try:
+        yield
+    finally:
+        seeded.ask()
+        seeded.exit()
+    assert applied, "the fault's code never ran"
+
+
+class Recording:
+    """The fixture as a child of pv has it, and what was said through it."""
+
+    def __init__(self, model: Path) -> None:
+        self.values: dict[str, float] = {}
+        self.device: dict[str, Any] = {}
+        self.pv = Pv("test", Context("cuda-interpreted", model, self._keep))
+
+    def _keep(self, kind: str, **fields: Any) -> None:
+        if kind == "value":
+            self.values[fields["name"]] = fields["value"]
+        elif kind == "ran_on":
+            self.device = fields["device"]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two layers in the mix of types of Q4_K_M; weights far larger than what lies beside them."""
+    shape = tiny_qwen2.Shape(hidden=256, layers=2, ffn=512, context=64)
+    out = tmp_path_factory.mktemp("model") / "tiny.gguf"
+    tensors = tiny_qwen2.random_tensors(shape, 0)
+    return tiny_qwen2.write_gguf(out, tensors, tiny_qwen2.metadata(shape), type_of=tiny_qwen2.q4_k_m)
+
+
+@pytest.mark.parametrize(("function", "planted"), [*cases("cuda-model"), *cases("cuda-kernels")])
+def test_a_falsifier_passes_and_catches_its_faults(path: Path, function: str, planted: str) -> None:
+    module = test_cuda_model if hasattr(test_cuda_model, function) else test_cuda_kernels
+    recording = Recording(path)
+    if planted:
+        with fault(planted), pytest.raises(AssertionError):
+            getattr(module, function)(recording.pv)
+        return
+    getattr(module, function)(recording.pv)
+    assert recording.values
+    assert recording.device["target"] == "cuda-interpreted"
+    assert recording.device["launches"]
+
+
+@pytest.mark.parametrize(("function", "planted"), [*cases("cuda-speed")])
+def test_speed_is_measured_and_waits_show(
+    path: Path, function: str, planted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interpreter is slower than any limit: what is looked at is that everything runs and that a wait counts."""
+    monkeypatch.setattr(cuda, "needs_gpu", lambda *_: None)
+    monkeypatch.setattr(test_cuda_speed, "GPU_STEPS", 1)
+    monkeypatch.setattr(test_cuda_speed, "CPU_STEPS", 2)
+    monkeypatch.setattr(test_cuda_speed, "SHAPES", "tiny")
+    recording = Recording(path)
+    with fault(planted), pytest.raises(AssertionError, match=r"expected at least (1|0\.41)$"):
+        getattr(test_cuda_speed, function)(recording.pv)
+    speed = recording.values.get("decode on the GPU", recording.values.get("decode", 0.0))
+    assert 0 < speed < (2.0 if planted else 1000.0)
+    assert recording.device["launches"]
+
+
+def test_a_changed_limit_of_a_contract_changes_the_result(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Limits come from the contract alone: one that nothing meets refutes what passed."""
+    copy = tmp_path / FOLDER / "cuda-model-v1.yaml"
+    copy.parent.mkdir(parents=True)
+    text = (ROOT / FOLDER / copy.name).read_text(encoding="utf-8")
+    assert text.count("limit: 8\n") == 1
+    copy.write_text(text.replace("limit: 8\n", "limit: 800\n"), encoding="utf-8")
+    test_cuda_model.test_the_record_says_what_ran(Recording(path).pv)
+    monkeypatch.setattr(limits, "ROOT", tmp_path)
+    with pytest.raises(AssertionError, match=r"launches for each layer = .* expected at least 800"):
+        test_cuda_model.test_the_record_says_what_ran(Recording(path).pv)
