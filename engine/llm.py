@@ -26,6 +26,7 @@ from engine.models import DEFAULT_PRECISION, load_model, load_on, parity_gate
 from engine.models.on_device import OnDevice
 from engine.ops import load_ops
 from engine.ops.protocol import F32
+from engine.prompt import conversation_ids
 from engine.sampling import Sampling
 from engine.tokenizer import Tokenizer
 from engine.trace import Tap
@@ -173,7 +174,7 @@ class Llm:
         """Token ids that a prompt becomes.
 
         Args:
-            prompt: a question, or a conversation.
+            prompt: a question, or a conversation; what it says of control tokens stays text.
             raw: the text as it is, without the chat template; only for a string.
 
         Raises:
@@ -192,7 +193,7 @@ class Llm:
                 f"{escape(self.file.path.name)}: no chat template in the file; use a raw prompt (--raw)"
             )
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-        return self.tokenizer.encode(self.template.render(messages), special=True)
+        return conversation_ids(self.template, self.tokenizer, messages)
 
     def generate(
         self,
