@@ -196,13 +196,13 @@ def _kv_append(tokens: int, heads: int, head_dim: int) -> float:
 def _quantise(tokens: int, columns: int) -> float:
     x = cuda.draw(tokens, columns)
     form = cuda.module("activations").quantised(_put(x))
-    blocks = x.reshape(tokens, -1, 32)
+    blocks = x.reshape(tokens, columns // 32, 32)
     d = np.abs(blocks).max(axis=2) / np.float32(127)
     q = np.rint(np.divide(blocks, d[..., None], out=np.zeros_like(blocks), where=d[..., None] > 0))
     return (
         _differing(_got(form.xd), d)
         + _differing(_got(form.xq).reshape(q.shape), q)
-        + _differing(_got(form.x16), q.reshape(tokens, -1, 16).sum(axis=2))
+        + _differing(_got(form.x16), q.reshape(tokens, columns // 16, 16).sum(axis=2))
         + _differing(_got(form.xs), d * q.sum(axis=2).astype(np.float32))
     )
 

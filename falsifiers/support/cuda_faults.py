@@ -205,6 +205,15 @@ def attention_one_slot_too_many() -> Any:
     return _wrong("resident", "attention", wrong)
 
 
+def attention_without_mask() -> Any:
+    """Every query of a batch sees the slots of the last one."""
+
+    def wrong(attention: Any, q: Any, k: Any, v: Any, positions: Any) -> Any:
+        return attention(q, k, v, np.full_like(positions, positions.max(initial=0)))
+
+    return _wrong("resident", "attention", wrong)
+
+
 def embedding_of_the_neighbour() -> Any:
     """Every token gets the row of the one before it."""
 

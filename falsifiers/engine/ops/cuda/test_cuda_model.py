@@ -133,7 +133,7 @@ def test_taps_change_nothing(pv: Recorder) -> None:
 def test_batched_prefill_is_serial_prefill(pv: Recorder) -> None:
     """Refuted by a smaller cosine than declared between the logits of a prompt in one forward and token by token.
 
-    One forward has float16 activations, the other 8-bit ones. Seen failing under attention_one_slot_too_many, which
+    One forward has float16 activations, the other 8-bit ones. Seen failing under attention_without_mask, which
     shows a batch the tokens after each one.
     """
     size = extent(pv)
