@@ -44,6 +44,8 @@ def _first(row: Row) -> str:
         return "declare a challenge that it must catch"
     if _says(row.reasons, "no measured value"):
         return "let the test call pv.record(...)"
+    if _says(row.reasons, "the tolerance of"):
+        return "state the same limit in the contract and in pv.record(..., limit=)"
     if _says(row.reasons, ChallengeOutcome.SURVIVED.value, ChallengeOutcome.NOT_APPLIED.value):
         return "sharpen the test until it catches the fault"
     if _says(row.reasons, "beyond its limit"):

@@ -65,6 +65,8 @@ class Proof:
     stale: tuple[str, ...] = ()
     """Components that changed since; empty means fresh."""
     values: int = 0
+    other_limits: tuple[str, ...] = ()
+    """Tolerances of the contract that the test did not measure, each with what it measured instead."""
     challenges: Mapping[str, ChallengeOutcome] = field(default_factory=dict)
     reason: str = ""
 
@@ -172,6 +174,8 @@ def _gaps(falsifier: Falsifier, proof: Proof, attempts: Sequence[Proof]) -> list
     gaps = []
     if proof.values == 0:
         gaps.append(f"{proof.target}: no measured value was recorded")
+    else:
+        gaps.extend(f"{proof.target}: {said}" for said in proof.other_limits)
     if not falsifier.challenges:
         gaps.append(f"{proof.target}: no challenge is declared, so nothing shows that it can fail")
     for challenge in falsifier.challenges:

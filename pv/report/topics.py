@@ -6,8 +6,8 @@ from pv.schema.verdict import ChallengeOutcome, GateAnswer, Result, Standing
 
 _STANDINGS = {
     Standing.DISCHARGED: """\
-For every required target there is fresh evidence with result PASS on that very target, the measured values are
-recorded, and every declared challenge (at least one) was caught.""",
+For every required target there is fresh evidence with result PASS on that very target, values are measured against the
+limits that the contract states, and every declared challenge (at least one) was caught.""",
     Standing.PARTIAL: """\
 There is a fresh PASS on at least one required or weaker target, nothing is refuted, and something is still missing;
 what is missing is listed. A run on cpu, cuda-interpreted or cuda-compiled supports PARTIAL, and never more, where cuda

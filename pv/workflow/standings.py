@@ -14,7 +14,8 @@ from pv.evidence.blocks import Blocks
 from pv.evidence.fingerprint import Fingerprint, Fingerprints
 from pv.evidence.read import Evidence, read_evidence
 from pv.process.pytest_options import project_ini
-from pv.schema.contract import Contract, Falsifier
+from pv.schema.contract import Contract, Falsifier, Tolerance
+from pv.schema.limits import difference, shown
 from pv.schema.settings import Settings
 from pv.schema.standing import ContractStanding, FalsifierStanding
 from pv.schema.store import Stored
@@ -83,7 +84,10 @@ class Facts:
             trouble = ""
         except EvidenceError as err:
             current, trouble = None, str(err)
-        return records, [_proof(stored, current, trouble) for stored in records], trouble
+        tolerances = {
+            item.id: item.tolerance for item in contract.obligations if item.tolerance and item.id in falsifier.refutes
+        }
+        return records, [_proof(stored, current, trouble, tolerances) for stored in records], trouble
 
 
 def gather(root: Path, settings: Settings, *, strict: bool = False) -> Facts:
@@ -129,7 +133,9 @@ def standings(
     return Standings(tuple(judged), facts.count, tuple(unreadable), facts.notes, facts.blocks)
 
 
-def _proof(stored: Stored, current: Fingerprint | None, trouble: str) -> Proof:
+def _proof(
+    stored: Stored, current: Fingerprint | None, trouble: str, tolerances: Mapping[str, Tolerance]
+) -> Proof:  # fmt: skip
     predicate = stored.statement.predicate
     stale = (trouble,) if current is None else current.changes(predicate.files)
     return Proof(
@@ -143,6 +149,11 @@ def _proof(stored: Stored, current: Fingerprint | None, trouble: str) -> Proof:
         components=frozenset(predicate.files),
         stale=stale,
         values=len(predicate.values),
+        other_limits=tuple(
+            f"the test {said}, the tolerance of '{name}' is {shown(tolerance.bound, tolerance.limit)}"
+            for name, tolerance in tolerances.items()
+            if (said := difference(tolerance, predicate.values))
+        ),
         challenges={item.fault: item.outcome for item in predicate.challenges},
         reason=predicate.reason,
     )

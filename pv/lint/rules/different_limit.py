@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from pv.lint.context import LintContext
 from pv.lint.rule import Rule, Stage
-from pv.schema.contract import Tolerance
-from pv.schema.evidence import Value
 from pv.schema.finding import Finding
+from pv.schema.limits import difference, shown
 
 
 class DifferentLimit(Rule):
@@ -19,7 +18,7 @@ class DifferentLimit(Rule):
 
     ## Why is this bad?
     Readers believe the limit in the contract. What decides is the limit in the test: a looser one there makes the claim
-    untrue, a tighter one makes it say less than is known.
+    untrue, a tighter one makes it say less than is known. Such evidence makes nothing DISCHARGED.
 
     ## Example
     ```yaml
@@ -48,30 +47,11 @@ class DifferentLimit(Rule):
                 for index, obligation in enumerate(contract.obligations):
                     if obligation.tolerance is None or obligation.id not in falsifier.refutes:
                         continue
-                    if problem := _difference(obligation.tolerance, values):
+                    if problem := difference(obligation.tolerance, values):
                         yield self.at(
                             loaded,
                             ("obligations", index, "tolerance", "limit"),
                             f"{falsifier.id} on {target} {problem}, the tolerance of {obligation.id!r} is "
-                            f"{_shown(obligation.tolerance.bound, obligation.tolerance.limit)}",
+                            f"{shown(obligation.tolerance.bound, obligation.tolerance.limit)}",
                             subject=falsifier.id,
                         )
-
-
-def _difference(tolerance: Tolerance, values: Sequence[Value]) -> str:
-    """What the values have instead; empty if they have the tolerance's limit."""
-    limited = [value for value in values if value.limit is not None]
-    named = [value for value in limited if value.name == tolerance.metric]
-    for value in named:
-        if (value.limit, value.bound) != (tolerance.limit, tolerance.bound):
-            return f"measures {value.name!r} against {_shown(value.bound, value.limit)}"
-        if value.unit != tolerance.unit:
-            return f"measures {value.name!r} in {value.unit!r} and not in {tolerance.unit!r}"
-    if named or any((value.limit, value.bound) == (tolerance.limit, tolerance.bound) for value in limited):
-        return ""
-    said = ", ".join(f"{value.name!r} {_shown(value.bound, value.limit)}" for value in limited[:3])
-    return f"measures {said or 'nothing against a limit'}"
-
-
-def _shown(bound: str, limit: float | None) -> str:
-    return f"{'at least' if bound == 'at_least' else 'at most'} {limit!r}"

@@ -91,6 +91,25 @@ def test_a_pass_without_measured_value_is_partial(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("loose", "measures"),
+    [
+        ("limit=5.0", "measures 'max_abs_error' against at most 5.0"),
+        ("limit=None", "measures nothing against a limit"),
+        ("limit=0.0, bound='at_least'", "measures 'max_abs_error' against at least 0.0"),
+        ("limit=1e-6, unit='ulp'", "measures 'max_abs_error' in 'ulp' and not in '1'"),
+    ],
+    ids=["looser", "none", "the other way round", "another unit"],
+)
+def test_a_pass_against_another_limit_than_the_contract_states_is_partial(tmp_path, loose, measures):
+    """The limit that readers see is the one in the contract."""
+    body = TEST.replace("limit=1e-6", loose).rstrip() + "\n    assert subject.double(3) == 6\n"
+    said = pv("discharge", cwd=write_project(tmp_path, test=body))
+    assert said.code == 4
+    assert "PARTIAL     FALSIFY-DOUBLE-001  cpu PASS  1/1 challenges caught\n" in said.out
+    assert f"missing  cpu: the test {measures}, the tolerance of 'doubles' is at most 1e-06\n" in said.out
+
+
+@pytest.mark.parametrize(
     ("body", "result"),
     [
         ("    pytest.skip('no device')\n", "SKIPPED"),

@@ -149,12 +149,13 @@ def test_a_fault_that_survived_one_attempt_was_not_caught():
     ("changes", "gap"),
     [
         ({"values": 0}, "cpu: no measured value was recorded"),
+        ({"other_limits": ("another limit",)}, "cpu: another limit"),
         ({"challenges": {}}, f"cpu: challenge {FAULT} was not tried"),
         ({"challenges": {FAULT: ChallengeOutcome.SURVIVED}}, f"cpu: challenge {FAULT} SURVIVED"),
         ({"challenges": {FAULT: ChallengeOutcome.BROKEN}}, f"cpu: challenge {FAULT} BROKEN"),
         ({"challenges": {FAULT: ChallengeOutcome.NOT_APPLIED}}, f"cpu: challenge {FAULT} NOT_APPLIED"),
     ],
-    ids=["no value", "not tried", "survived", "broken", "not applied"],
+    ids=["no value", "another limit", "not tried", "survived", "broken", "not applied"],
 )
 def test_a_pass_that_lacks_proof_is_partial(changes, gap):
     judged = falsifier_standing(falsifier(), [proof(**changes)])

@@ -181,7 +181,7 @@ def test_folder_without_any_project_belongs_to_the_working_directory(tmp_path, m
 def test_a_limit_in_the_evidence_that_is_not_the_contracts_is_found(project, monkeypatch, capsys):
     """Through a real run: the test measures against ten times what its contract says, and passes."""
     (project / "checks/test_double.py").write_text(TEST.replace("limit=1e-6", "limit=1e-5"), encoding="utf-8")
-    assert Pv(project, monkeypatch, capsys)("discharge").code == 0
+    assert Pv(project, monkeypatch, capsys)("discharge").code == 4
     report = run(project, stages=LINT, ignore=["threshold-after-evidence"])
     assert [item.message for item in report.findings] == [
         "FALSIFY-DOUBLE-001 on cpu measures 'max_abs_error' against at most 1e-05, "
