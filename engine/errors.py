@@ -56,3 +56,15 @@ class SamplingError(EngineError):
 
 class BackendError(EngineError):
     """The backend asked for is not available or must not run this model."""
+
+
+class EvaluationError(EngineError):
+    """A file of problems is malformed."""
+
+
+class BoxError(EngineError):
+    """Generated code cannot be run here without risk."""
+
+
+class VoidError(EngineError):
+    """The self-check of an evaluation did not come out exactly; nothing was measured."""

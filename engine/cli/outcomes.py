@@ -1,6 +1,7 @@
 """From whatever a command ends with to an exit code and at most one line on stderr.
 
-0 done   2 usage, or the input is refused   4 cannot: the backend asked for is not available
+0 done   2 usage, or the input is refused   3 void: the self-check of `q4k eval` failed, nothing was measured
+4 cannot: the backend asked for is not available, or generated code cannot be isolated
 5 internal error   130 interrupted   141 the reader of the output went away
 """
 
@@ -17,6 +18,7 @@ from typing import Final, ParamSpec
 import typer
 
 REFUSED: Final = 2
+VOID: Final = 3
 CANNOT: Final = 4
 INTERNAL: Final = 5
 INTERRUPTED: Final = 130
@@ -71,11 +73,13 @@ def exit_code(run: Callable[[], object]) -> int:
 
 
 def _of_error(err: Exception) -> int:
-    from engine.errors import BackendError, EngineError
+    from engine.errors import BackendError, BoxError, EngineError, VoidError
 
     if isinstance(err, EngineError):
         say(str(err))
-        return CANNOT if isinstance(err, BackendError) else REFUSED
+        if isinstance(err, VoidError):
+            return VOID
+        return CANNOT if isinstance(err, BackendError | BoxError) else REFUSED
     if os.environ.get(TRACEBACK, "0") not in ("", "0"):
         traceback.print_exception(err)
     detail = " ".join(str(err).split())[:300]
