@@ -152,7 +152,8 @@ class Pv:
         """State where the code under test ran, as the code itself reports it.
 
         Args:
-            device: JSON values; "target" is compared with the claimed target by pv.
+            device: JSON values. "target" is compared with the claimed target by pv; on a GPU "launches" must be above
+                0, a count of kernel launches or one by kernel: what launched nothing did not run there.
         Raises:
             ValueError: no target, or a second, different one.
         """

@@ -3,6 +3,7 @@
     rule, first that applies                                              result
     records forged                                                        ERROR
     a test recorded that it ran on another target than the claimed one    WRONG_TARGET
+    a test recorded that it ran on a GPU, and no kernel launches there    WRONG_TARGET
     a call phase failed by AssertionError or pytest.fail                  FAIL (WRONG_TARGET where nothing says it
                                                                           ran on the claimed accelerator)
     the child timed out / crashed                                         TIMEOUT / CRASH
@@ -18,6 +19,7 @@ Whatever is not listed is ERROR.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pv.run.facts import Ending, JobFacts, NodeFacts, Phase
@@ -43,6 +45,8 @@ def judge(facts: JobFacts) -> Verdict:
     elsewhere = next((n for n in facts.nodes if n.ran_target and not serves(n.ran_target, facts.target)), None)
     if elsewhere is not None:
         return Verdict(Result.WRONG_TARGET, f"claimed {facts.target}, ran on {elsewhere.ran_target}")
+    if any(_is_idle(node) and not _is_forced(node) for node in facts.nodes):
+        return Verdict(Result.WRONG_TARGET, f"claimed {facts.target}, but the test showed no kernel launches there")
     worst = _worst(facts)
     if worst is not None and worst[1].result is Result.FAIL:
         return _attributed(facts, *worst)
@@ -59,7 +63,7 @@ def judge(facts: JobFacts) -> Verdict:
         return Verdict(Result.ERROR, facts.note)
     if facts.unplanned:
         return Verdict(Result.ERROR, f"{facts.unplanned[0]} ran without being planned")
-    if facts.target != "cpu" and not all(node.ran_target for node in facts.nodes):
+    if facts.target != "cpu" and not all(node.ran_target and not _is_forced(node) for node in facts.nodes):
         return Verdict(Result.WRONG_TARGET, f"claimed {facts.target}, but the test did not record where it ran")
     count = len(facts.nodes)
     return Verdict(Result.PASS, f"{count} test{'s' if count != 1 else ''} passed")
@@ -128,6 +132,20 @@ def _attributed(facts: JobFacts, node: NodeFacts, verdict: Verdict) -> Verdict:
         return verdict
     reason = f"claimed {facts.target}, failed before it recorded where it ran: {verdict.reason}"
     return Verdict(Result.WRONG_TARGET, reason, verdict.detail)
+
+
+def _is_idle(node: NodeFacts) -> bool:
+    """Whether the record of a GPU shows no launch: neither a count nor counts by kernel."""
+    if (node.ran_target or "").partition(":")[0] != "cuda":
+        return False
+    launches = node.device.get("launches")
+    counts = list(launches.values()) if isinstance(launches, Mapping) else [launches]
+    return not any(type(count) is int and count > 0 for count in counts)
+
+
+def _is_forced(node: NodeFacts) -> bool:
+    """Whether pv made the test fail instead of running it, as it does for the wiring."""
+    return node.device.get("forced") is True
 
 
 def _beyond(value: Measured) -> str:

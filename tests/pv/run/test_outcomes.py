@@ -156,14 +156,48 @@ def test_value_beyond_its_limit_refutes_even_if_the_test_passed() -> None:
 )
 def test_claimed_target_is_compared_with_the_one_that_ran(claimed: str, ran: str | None, result: Result) -> None:
     test = node()
-    test.ran_target = ran
+    test.ran_target, test.device = ran, {"launches": 1}
     assert judge(facts(test, target=claimed)).result is result
+
+
+@pytest.mark.parametrize("ran", ["cuda", "cuda:sm_90"])
+@pytest.mark.parametrize("call", ["passed", "failed"])
+@pytest.mark.parametrize(
+    ("launches", "is_shown"),
+    [
+        (1, True),
+        ({"q4_k_matvec": 2, "rope": 0}, True),
+        (None, False),
+        (0, False),
+        (-1, False),
+        (True, False),
+        ("1", False),
+        (float("nan"), False),
+        ({}, False),
+        ({"q4_k_matvec": 0}, False),
+        ({"q4_k_matvec": "2"}, False),
+    ],
+)
+def test_a_gpu_without_launches_is_the_wrong_target(ran: str, call: str, launches: object, is_shown: bool) -> None:
+    """Whatever ran without a launch ran on the host, and neither supports nor refutes a claim about the GPU."""
+    test = node(call=call)
+    test.ran_target, test.device = ran, {"target": ran, "launches": launches}
+    shown = {"passed": Result.PASS, "failed": Result.FAIL}[call]
+    assert judge(facts(test, target="cuda")).result is (shown if is_shown else Result.WRONG_TARGET)
+
+
+def test_a_forced_failure_needs_no_launches_and_is_never_a_pass() -> None:
+    """The wiring is judged by a test that pv makes fail before it runs; nobody passes by saying the same."""
+    for call, result in (("failed", Result.FAIL), ("passed", Result.WRONG_TARGET)):
+        test = node(call=call)
+        test.ran_target, test.device = "cuda", {"target": "cuda", "forced": True}
+        assert judge(facts(test, target="cuda")).result is result
 
 
 def test_failure_that_does_not_say_where_it_ran_refutes_nothing_on_cuda() -> None:
     test = node(call="failed")
     assert judge(facts(test, target="cuda")).result is Result.WRONG_TARGET
-    test.ran_target = "cuda:sm_90"
+    test.ran_target, test.device = "cuda:sm_90", {"launches": 1}
     assert judge(facts(test, target="cuda")).result is Result.FAIL
 
 

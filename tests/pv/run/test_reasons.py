@@ -121,8 +121,12 @@ JOBS: dict[str, tuple[JobFacts, Verdict]] = {
         ),
     ),
     "failed on the claimed device": (
-        facts(failed_call(ran_target="cuda:sm_90"), target="cuda"),
+        facts(failed_call(ran_target="cuda:sm_90", device={"launches": 1}), target="cuda"),
         Verdict(Result.FAIL, "call message", "call detail"),
+    ),
+    "failed without a launch": (
+        facts(failed_call(ran_target="cuda:sm_90"), target="cuda"),
+        Verdict(Result.WRONG_TARGET, "claimed cuda, but the test showed no kernel launches there"),
     ),
     "timed out": (facts(UNFINISHED, ending=Ending.TIMED_OUT), Verdict(Result.TIMEOUT, "the note")),
     "crashed": (facts(UNFINISHED, ending=Ending.CRASHED), Verdict(Result.CRASH, "the note")),
@@ -151,7 +155,7 @@ JOBS: dict[str, tuple[JobFacts, Verdict]] = {
         Verdict(Result.ERROR, "test_a.py::test_extra ran without being planned"),
     ),
     "does not say where it ran": (
-        facts(node(ran_target="cuda"), node(name=FIRST), target="cuda"),
+        facts(node(ran_target="cuda", device={"launches": 1}), node(name=FIRST), target="cuda"),
         Verdict(Result.WRONG_TARGET, "claimed cuda, but the test did not record where it ran"),
     ),
     "one test": (facts(node()), Verdict(Result.PASS, "1 test passed")),

@@ -23,7 +23,7 @@ def test_records(pv):
     assert pv.model.read_bytes() == b"GGUF"
 
 def test_on_device(pv):
-    pv.ran_on({"target": "cuda:sm_90", "name": "H200"})
+    pv.ran_on({"target": "cuda:sm_90", "name": "H200", "launches": 3})
 
 def test_interpreter(pv):
     pv.ran_on({"target": pv.target})
@@ -95,7 +95,7 @@ def test_outcomes_come_in_the_order_of_the_jobs_whatever_their_targets(root: Pat
         Result.PASS,
         Result.WRONG_TARGET,
     ]
-    assert outcomes[0].device == {"target": "cuda:sm_90", "name": "H200"}
+    assert outcomes[0].device == {"target": "cuda:sm_90", "name": "H200", "launches": 3}
 
 
 def test_failure_shows_the_lines_that_failed(root: Path) -> None:
@@ -265,7 +265,7 @@ def test_child_sees_one_device_of_the_visible_list(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "test_d.py").write_text(
         "import os\nSEEN = os.environ['CUDA_VISIBLE_DEVICES']\n"
-        "def test_x(pv):\n    pv.ran_on({'target': 'cuda:sm_90', 'visible': SEEN})\n"
+        "def test_x(pv):\n    pv.ran_on({'target': 'cuda:sm_90', 'visible': SEEN, 'launches': 1})\n"
     )
     jobs = [Job("F-d", "c", ("test_d.py::test_x",), target, 20.0) for target in ("cuda", "cuda:sm_90")]
     outcomes = run_jobs(tmp_path, Settings(), jobs)

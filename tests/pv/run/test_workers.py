@@ -81,7 +81,7 @@ def test_files_run_in_workers_of_xdist_and_stay_whole(tmp_path: Path) -> None:
 
 
 def test_a_device_gets_one_process(tmp_path: Path) -> None:
-    text = "import os\ndef test_x(pv): pv.ran_on({'target': 'cuda:sm_90', 'pid': os.getpid()})\n"
+    text = "import os\ndef test_x(pv): pv.ran_on({'target': 'cuda:sm_90', 'pid': os.getpid(), 'launches': 1})\n"
     write(tmp_path, a=text, b=text)
     outcomes = run_jobs(tmp_path, Settings(), [job(name, "test_x", target="cuda") for name in "ab"], workers=4)
     assert [outcome.result for outcome in outcomes] == [Result.PASS] * 2
