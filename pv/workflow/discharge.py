@@ -19,6 +19,7 @@ from pv.challenge import challenge_jobs
 from pv.discharge.block import as_discharge, with_block
 from pv.errors import EvidenceError, PvError
 from pv.evidence.blocks import block_digest
+from pv.evidence.bytecode import remove_compiled
 from pv.evidence.fingerprint import Fingerprint
 from pv.evidence.ledger import Ledger
 from pv.evidence.read import read_evidence
@@ -144,6 +145,9 @@ def discharge(
     read_evidence(store.folder)  # a damaged store is said before an hour of running, not after it
     # What is recorded is hashed now; what the cache remembers is good enough to see whether it changed meanwhile.
     before = _fingerprints(root, settings, runnable, strict=True)
+    remove_compiled(
+        root, {name for found in before.values() for part in ("test", "code") for name in found.files[part]}
+    )
     with store.lock():
         store.sweep()
         ledger.append(

@@ -110,6 +110,25 @@ def test_a_pass_against_another_limit_than_the_contract_states_is_partial(tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [("lib/double.py", "2 * x", "3 * x"), ("checks/test_double.py", "- 6)", "- 7)")],
+    ids=["subject", "test"],
+)
+def test_a_compiled_copy_of_older_code_is_not_what_runs(tmp_path, path, old, new):
+    """Python believes time and size; an edit within the same second, of the same size, changes neither."""
+    root = write_project(tmp_path)
+    assert pv("discharge", cwd=root).code == 0
+    file = root / path
+    time_ns = file.stat().st_mtime_ns
+    file.write_text(file.read_text().replace(old, new))
+    os.utime(file, ns=(time_ns, time_ns))
+    assert list(file.parent.glob(f"__pycache__/{file.stem}.*.pyc")) != []
+    said = pv("discharge", cwd=root)
+    assert said.code == 1
+    assert "FALSIFIED   FALSIFY-DOUBLE-001  cpu FAIL" in said.out
+
+
+@pytest.mark.parametrize(
     ("body", "result"),
     [
         ("    pytest.skip('no device')\n", "SKIPPED"),
