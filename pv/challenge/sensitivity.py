@@ -3,6 +3,8 @@
     1.0 caught?  - no, it broke -> 0.1, 0.01, 0.001: a fault can be too large to run at all
                  - no, it survived -> none: the falsifier does not see this fault
     yes          -> halve the interval between the smallest caught size and 1e-9 until RUNS runs are used
+                    every size was caught -> the last run is of size 0, which must not be: a fault that is caught at
+                    size 0 does not depend on its size, and there is no smallest one
 
 Nine halvings of nine decades leave a factor of 1.04. Whatever is not CAUGHT counts as missed. A falsifier that
 catches a size is taken to catch every larger one.
@@ -30,7 +32,9 @@ def search(outcome_at: Callable[[float], ChallengeOutcome]) -> Sensitivity:
     tried: list[tuple[float, ChallengeOutcome]] = []
 
     def outcome(exponent: float) -> ChallengeOutcome:
-        size = 10.0**exponent
+        return run(10.0**exponent)
+
+    def run(size: float) -> ChallengeOutcome:
         tried.append((size, outcome_at(size)))
         return tried[-1][1]
 
@@ -41,6 +45,8 @@ def search(outcome_at: Callable[[float], ChallengeOutcome]) -> Sensitivity:
         caught -= 1
     missed = _SMALLEST_EXPONENT
     while len(tried) < RUNS:
+        if len(tried) == RUNS - 1 and missed == _SMALLEST_EXPONENT:
+            return Sensitivity(None if run(0.0) is ChallengeOutcome.CAUGHT else 10.0**caught, tuple(tried))
         middle = (caught + missed) / 2
         if outcome(middle) is ChallengeOutcome.CAUGHT:
             caught = middle

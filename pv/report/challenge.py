@@ -175,6 +175,8 @@ def sensitivity(run: ChallengeRun) -> str:
         return ""
     smallest, count = run.sensitivity.smallest_caught, len(run.sensitivity.tried)
     runs = f"({count} run{'s' if count != 1 else ''})"
+    if smallest is None and run.sensitivity.tried[-1] == (0.0, ChallengeOutcome.CAUGHT):
+        return f"caught at size 0 as well, so the fault does not depend on its size {runs}"
     if smallest is None:
         return f"no relative size up to 1 was caught {runs}"
     return f"smallest relative size caught {smallest:.2g} {runs}"

@@ -106,7 +106,7 @@ code.
 A fault with a size takes it as a keyword, and has a default: def scaled(relative=1e-3). Its challenge is written
 {fault: lib.faults:scaled, grade: relative}. pv discharge tries the default alone; pv challenge and
 pv discharge --sensitivity also find the smallest relative size that is still caught, between 1 and 1e-9, in at most 10
-runs."""
+runs. Where every size is caught one run has size 0: a fault that is caught even then does not depend on its size."""
 
 
 def _listed(entries: dict[str, str]) -> str:

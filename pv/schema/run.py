@@ -85,7 +85,7 @@ class Sensitivity:
     """How small a graded fault may be and still be seen."""
 
     smallest_caught: float | None
-    """Relative size; None if no size was caught."""
+    """Relative size; None if no size was caught, or if size 0 was as well."""
     tried: tuple[tuple[float, ChallengeOutcome], ...]
     """Sizes in the order of the runs."""
 

@@ -46,7 +46,16 @@ def test_what_is_not_caught_on_the_way_down_is_missed(outcome: ChallengeOutcome)
     assert found.smallest_caught == pytest.approx(1e-3, rel=0.042)
 
 
-def test_falsifier_that_catches_everything_is_as_sensitive_as_was_tried() -> None:
-    found = search(lambda _size: CAUGHT)
-    assert found.smallest_caught == pytest.approx(1e-9, rel=0.05)
+def test_falsifier_that_catches_everything_but_size_0_is_as_sensitive_as_was_tried() -> None:
+    found = search(lambda size: CAUGHT if size else SURVIVED)
+    assert found.smallest_caught == pytest.approx(1e-9, rel=0.1)
+    assert found.tried[-1] == (0.0, SURVIVED)
+    assert len(found.tried) == RUNS
+
+
+@pytest.mark.parametrize("too_large", [2.0, 0.5, 0.05], ids=["runs at 1", "at 0.1", "at 0.01"])
+def test_fault_that_ignores_its_size_has_no_smallest_one(too_large: float) -> None:
+    found = search(lambda size: BROKEN if size > too_large else CAUGHT)
+    assert found.smallest_caught is None
+    assert found.tried[-1] == (0.0, CAUGHT)
     assert len(found.tried) == RUNS
