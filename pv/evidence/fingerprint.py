@@ -5,12 +5,13 @@
 - test: the test's module and the `conftest.py` files above it, as bytes.
 - code: every project file that those import, the pytest plugins of the settings and the declared `subjects`, both
   with their imports, and the files that hold the declared faults, as bytes.
-- model: the model's file, if the test asked for it.
+- model: the model's file, or all files of a split one, if the test asked for it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from pv.evidence.digests import Digests
 from pv.evidence.imports import ImportClosure
 from pv.evidence.strict import canonical
 from pv.schema.contract import Contract, Falsifier
+
+_SPLIT = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.\w+)")
 
 COMPONENTS = ("contract", "test", "code", "model")
 
@@ -92,7 +95,7 @@ class Fingerprints:
             "code": self._digests(code),
         }
         if self._model is not None:
-            files["model"] = {"file": self._digest(self._model)}
+            files["model"] = {name: self._digest(path) for name, path in _model_files(self._model).items()}
         return Fingerprint(files)
 
     def _subject(self, falsifier: Falsifier, name: str) -> tuple[Path, ...]:
@@ -124,6 +127,19 @@ class Fingerprints:
             except OSError as err:
                 raise EvidenceError(f"{path.name}: cannot be fingerprinted: {err.strerror or err}") from err
         return self._sha256[path]
+
+
+def _model_files(model: Path) -> dict[str, Path]:
+    """The parts of a model by name; of a split one by the names that llama.cpp's gguf-split gives its files."""
+    split = _SPLIT.fullmatch(model.name)
+    if split is None:
+        return {"file": model}
+    stem, own, count, suffix = split["stem"], int(split["number"]), int(split["count"]), split["suffix"]
+    others = (number for number in range(1, count + 1) if number != own)
+    return {
+        "file": model,
+        **{f"file {n} of {count}": model.with_name(f"{stem}-{n:05}-of-{count:05}{suffix}") for n in others},
+    }
 
 
 def _import_folder(file: Path) -> Path:

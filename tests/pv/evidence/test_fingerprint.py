@@ -149,3 +149,22 @@ def test_a_subject_that_does_not_parse_is_an_error(project):
     (project / "lib/double.py").write_text(SUBJECT + "def (")
     with pytest.raises(EvidenceError, match=r"lib/double\.py: cannot be fingerprinted"):
         fingerprint(project)
+
+
+def test_every_file_of_a_split_model_counts(project):
+    """The first file stands for all; the weights may be in any of them."""
+    for number in (1, 2, 3):
+        (project / f"big-0000{number}-of-00003.gguf").write_bytes(b"GGUF")
+    contract = contract_of(CONTRACT)
+
+    def now():
+        prints = Fingerprints(project, model=project / "big-00001-of-00003.gguf")
+        return prints.of(contract, contract.falsifiers[0])
+
+    before = now()
+    assert set(before.files["model"]) == {"file", "file 2 of 3", "file 3 of 3"}
+    (project / "big-00003-of-00003.gguf").write_bytes(b"GGUX")
+    assert now().changes(before.files) == ("model (file 3 of 3)",)
+    (project / "big-00002-of-00003.gguf").unlink()
+    with pytest.raises(EvidenceError, match=r"big-00002-of-00003\.gguf: cannot be fingerprinted: No such file"):
+        now()
