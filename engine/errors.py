@@ -68,3 +68,7 @@ class BoxError(EngineError):
 
 class VoidError(EngineError):
     """The self-check of an evaluation did not come out exactly; nothing was measured."""
+
+
+class ServeError(EngineError):
+    """A server cannot start."""

@@ -12,7 +12,7 @@ import pytest
 from support import tiny_qwen2
 from support.q4k import environment, q4k
 
-HEAVY = {"numpy", "tokenizers", "jinja2", "numba", "torch", "triton", "rich", "yaml", "gguf"}
+HEAVY = {"numpy", "tokenizers", "jinja2", "numba", "torch", "triton", "rich", "yaml", "gguf", "starlette", "uvicorn"}
 ENGINE_ALLOWED = {"engine", "engine.cli"}
 
 HELP = """\
@@ -27,8 +27,10 @@ Options:
 Commands:
   run      Answer one prompt.
   chat     Talk with a model; it sees the whole conversation.
+  serve    Serve a model over HTTP, in the form of OpenAI's API.
   inspect  Show what a model file is: digests, types, sizes.
   bench    Measure prefill and decode, and where the time goes.
+  eval     Measure pass@1: the model writes functions, and tests run them.
 
   Exit codes:
     0  done                                  5    internal error
@@ -54,7 +56,16 @@ def modules_after(*args: str | Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "args",
-    [["--help"], ["run", "--help"], ["chat", "-h"], ["inspect", "-h"], ["bench", "-h"], ["--version"]],
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["chat", "-h"],
+        ["inspect", "-h"],
+        ["bench", "-h"],
+        ["serve", "-h"],
+        ["eval", "-h"],
+        ["--version"],
+    ],
     ids=" ".join,
 )
 def test_help_and_version_import_nothing_heavy(args: list[str]):
