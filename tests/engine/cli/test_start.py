@@ -33,9 +33,9 @@ Commands:
   eval     Measure pass@1: the model writes functions, and tests run them.
 
   Exit codes:
-    0  done                                  5    internal error
-    2  usage, or the input is refused        130  interrupted
-    4  cannot: the backend is not available
+    0  done                                  4    cannot: no such backend or isolation
+    2  usage, or the input is refused        5    internal error
+    3  void: the self-check of eval failed   130  interrupted
 """
 
 
