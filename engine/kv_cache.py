@@ -6,19 +6,33 @@ once the last layer has them, so a forward that is interrupted leaves the cache 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from engine.errors import ContextError, ShapeError
 from engine.ops.protocol import F32
+
+KV_TYPES: Mapping[str, npt.DTypeLike] = MappingProxyType({"f32": np.float32, "f16": np.float16})
+"""What keys and values are stored as, by name; f16 rounds to nearest, beyond 65504 to infinity."""
 
 # Room is doubled from here on demand: a context of 32,768 positions costs nothing until it is used.
 _FIRST_CAPACITY = 256
 
 
 class KvCache:
-    """Float32 keys (already rotated) and values, (positions, Hkv, Dh) per layer."""
+    """Keys (already rotated) and values, (positions, Hkv, Dh) per layer."""
 
-    def __init__(self, num_layers: int, num_kv_heads: int, head_dim: int, max_positions: int) -> None:
+    def __init__(
+        self, num_layers: int, num_kv_heads: int, head_dim: int, max_positions: int, kind: str = "f32"
+    ) -> None:
+        """Args:
+        kind: one of `KV_TYPES`.
+        """
+        self.kind = kind
         self.num_layers = num_layers
         self.max_positions = max_positions
         self._token_shape = (num_kv_heads, head_dim)
@@ -38,6 +52,10 @@ class KvCache:
         """Memory set aside now."""
         return sum(array.nbytes for array in (*self._keys, *self._values))
 
+    def empty_as(self, kind: str) -> KvCache:
+        """Another cache for the same model, empty, that stores what `kind` says."""
+        return KvCache(self.num_layers, *self._token_shape, self.max_positions, kind)
+
     def append(self, layer: int, k: F32, v: F32) -> None:
         """Store k and v (T, Hkv, Dh) of the next T positions.
 
@@ -47,7 +65,7 @@ class KvCache:
         """
         self._write(layer, self._length, k, v)
 
-    def view(self, layer: int) -> tuple[F32, F32]:
+    def view(self, layer: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Keys and values (S, Hkv, Dh) of one layer, tokens being appended included; valid until the next append."""
         end = self._ends[layer]
         return self._keys[layer][:end], self._values[layer][:end]
@@ -69,14 +87,15 @@ class KvCache:
             raise ContextError(f"{end} positions are more than the context of {self.max_positions} holds")
         if end > self._capacity:
             self._grow(end)
-        self._keys[layer][start : start + k.shape[0]] = k
-        self._values[layer][start : start + k.shape[0]] = v
+        with np.errstate(over="ignore"):
+            self._keys[layer][start : start + k.shape[0]] = k
+            self._values[layer][start : start + k.shape[0]] = v
         self._ends[layer] = end
         if layer == self.num_layers - 1:
             self._length = end
 
-    def _room(self, positions: int) -> F32:
-        return np.zeros((positions, *self._token_shape), dtype=np.float32)
+    def _room(self, positions: int) -> npt.NDArray[Any]:
+        return np.zeros((positions, *self._token_shape), dtype=KV_TYPES[self.kind])
 
     def _grow(self, needed: int) -> None:
         self._capacity = min(self.max_positions, max(needed, 2 * self._capacity))

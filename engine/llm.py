@@ -22,7 +22,8 @@ from engine.generate import Timings
 from engine.gguf.display import escape
 from engine.gguf.identity import Identity, identify, tensors_sha256
 from engine.gguf.reader import GgufFile, open_gguf
-from engine.models import DEFAULT_PRECISION, load_model, load_on, parity_gate
+from engine.kv_cache import KvCache
+from engine.models import DEFAULT_PRECISION, kv_type, load_model, load_on, parity_gate
 from engine.models.on_device import OnDevice
 from engine.ops import load_ops
 from engine.ops.protocol import F32
@@ -71,12 +72,19 @@ class Llm:
     """A model with everything needed to ask it. Not for use by several threads at once."""
 
     def __init__(
-        self, file: GgufFile, *, backend: str = "cpu", precision: str | None = None, now: datetime | None = None
+        self,
+        file: GgufFile,
+        *,
+        backend: str = "cpu",
+        precision: str | None = None,
+        threads: int | None = None,
+        kv_cache: str | None = None,
+        now: datetime | None = None,
     ) -> None:
         """Use `load`, unless the file is open already.
 
         Args:
-            backend, precision: see `load`.
+            backend, precision, threads, kv_cache: see `load`.
             now: the clock that a chat template may read, see `engine.chat.ChatTemplate`.
 
         Raises:
@@ -89,7 +97,9 @@ class Llm:
         self.parity: list[parity_gate.Step] = []
         """What the gate of a GPU measured, the prompt's end first; empty on other backends."""
         self.precision = precision or DEFAULT_PRECISION.get(backend, "")
-        self.model = load_on(backend, file, precision)
+        self.kv_type = kv_type(backend, self.precision, kv_cache)
+        """What keys and values are stored as, one of `engine.kv_cache.KV_TYPES`."""
+        self.model = load_on(backend, file, precision, threads)
         self.ops = self.model.ops
         try:
             self._complete(now)
@@ -114,7 +124,7 @@ class Llm:
             self.parity = parity_gate.require(
                 self.model, load_model(file, load_ops("cpu")), prompt, precision=self.precision
             )
-        self.kv_cache = self.model.new_cache()
+        self.kv_cache = self._new_cache()
         self._types = frozenset(info.type for info in file.tensors.values())
         self._started = False
 
@@ -125,6 +135,8 @@ class Llm:
         *,
         backend: str = "cpu",
         precision: str | None = None,
+        threads: int | None = None,
+        kv_cache: str | None = None,
         allow_fallback: bool = False,
         now: datetime | None = None,
     ) -> Llm:
@@ -133,6 +145,8 @@ class Llm:
         Args:
             backend: a name in `engine.ops.BACKENDS`. It runs or the call fails; nothing else is tried.
             precision: of activations in products, one of `engine.models.PRECISIONS[backend]`; default f32, on cuda q8.
+            threads: of the CPU, default one per core; with f32 it counts for every model of the process.
+            kv_cache: what keys and values are stored as, f16 or f32; default see `engine.models.kv_type`.
             allow_fallback: where the backend is not available or does not pass its gate, run on the CPU; `fallback`
                 and the run record say why.
 
@@ -142,11 +156,11 @@ class Llm:
         file = open_gguf(path if path is not None else teacher_path())
         try:
             try:
-                return cls(file, backend=backend, precision=precision, now=now)
+                return cls(file, backend=backend, precision=precision, threads=threads, kv_cache=kv_cache, now=now)
             except BackendError as err:
                 if not allow_fallback or backend == "cpu":
                     raise
-                llm = cls(file, backend="cpu", precision=precision, now=now)
+                llm = cls(file, backend="cpu", precision=precision, kv_cache=kv_cache, now=now)
                 llm.backend, llm.fallback = backend, str(err)
                 return llm
         except BaseException:
@@ -265,13 +279,18 @@ class Llm:
             self.kv_cache.reset()
             self._started = True
 
+    def _new_cache(self) -> KvCache:
+        cache = self.model.new_cache()
+        # that of a device stores float16 in any case
+        return cache if isinstance(self.model, OnDevice) else cache.empty_as(self.kv_type)
+
     def logits(self, token_ids: Sequence[int], *, tap: Tap | None = None) -> F32:
         """Logits (T, V) at every position of one text, from a cache of its own.
 
         Raises:
             ContextError: no tokens, or more than the context.
         """
-        return self.model.forward(token_ids, self.model.new_cache(), tap=tap)
+        return self.model.forward(token_ids, self._new_cache(), tap=tap)
 
     @cached_property
     def identity(self) -> Identity:
@@ -287,7 +306,10 @@ class Llm:
             **self._device_facts(),
             "precision": self.ops.precision,
             "precision_mode": self.precision,
+            "kv_cache": self.kv_type,
             "threads": self.ops.threads(),
+            # of the integer kernels; float32 ones are whatever LLVM makes of them on this processor
+            "instructions": getattr(getattr(self.ops, "isa", None), "label", None),
             "slow_types": [kind.name for kind in self.ops.slow_types(self._types)],
             "architecture": self.model.config.architecture,
             "model": self.file.path.name,

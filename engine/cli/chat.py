@@ -30,13 +30,15 @@ def command(
     gpu: options.Gpu = None,
     backend: options.Backend = None,
     precision: options.Precision = None,
+    threads: options.Threads = None,
+    kv_cache: options.KvCache = None,
     allow_fallback: options.AllowFallback = False,
 ) -> None:
     """Talk with a model; it sees the whole conversation."""
     from engine.cli.text import say_what_runs
 
     params = options.sampling(temperature, top_k, top_p, min_p, seed)
-    with options.load(model, teacher, backend, gpu, precision, allow_fallback) as llm:
+    with options.load(model, teacher, backend, gpu, precision, allow_fallback, threads, kv_cache) as llm:
         say_what_runs(llm)
         say(HELP)
         Conversation(llm, params, max_tokens, system).run()

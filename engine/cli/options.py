@@ -36,6 +36,18 @@ Precision = Annotated[
         show_default=False,
     ),
 ]
+Threads = Annotated[
+    int | None, typer.Option(metavar="N", help="Threads of the CPU; default one per core.", show_default=False)
+]
+KvCache = Annotated[
+    str | None,
+    typer.Option(
+        "--kv-cache",
+        metavar="TYPE",
+        help="Keys and values as f16 (default of q8 and of cuda) or f32 (default of f32 and q16).",
+        show_default=False,
+    ),
+]
 AllowFallback = Annotated[
     bool, typer.Option("--allow-fallback", help="Run on the CPU, and say so, where the backend cannot.")
 ]
@@ -83,21 +95,52 @@ def load(
     gpu: bool | None,
     precision: str | None,
     allow_fallback: bool,
+    threads: int | None = None,
+    kv_cache: str | None = None,
 ) -> Llm:
     """The model that the flags name, loaded.
 
     Raises:
-        UsageError: as `model_path` and `backend_name`, or the backend has no such precision.
+        UsageError: as `model_path` and `backend_name`, or the backend has no such precision, threads or cache.
         EngineError: as `Llm.load`.
     """
+    from engine.errors import BackendError
     from engine.llm import Llm
-    from engine.models import PRECISIONS
+    from engine.models import DEFAULT_PRECISION, PRECISIONS, kv_type
 
     name = backend_name(backend, gpu)
     if precision is not None and precision not in PRECISIONS[name]:
         have = ", ".join(PRECISIONS[name])
         raise UsageError(f"backend {name} has no precision {precision!r}; available: {have}")
-    return Llm.load(model_path(model, teacher), backend=name, precision=precision, allow_fallback=allow_fallback)
+    check_threads(threads, name)
+    try:
+        kv_type(name, precision or DEFAULT_PRECISION[name], kv_cache)
+    except BackendError as err:
+        raise UsageError(f"--kv-cache: {err}") from err
+    return Llm.load(
+        model_path(model, teacher),
+        backend=name,
+        precision=precision,
+        threads=threads,
+        kv_cache=kv_cache,
+        allow_fallback=allow_fallback,
+    )
+
+
+def check_threads(threads: int | None, backend: str) -> None:
+    """Refuse a number of threads that the backend cannot have.
+
+    Raises:
+        UsageError: it is not one of 1 to the number of cores, or the backend is not the CPU.
+    """
+    if threads is None:
+        return
+    if backend != "cpu":
+        raise UsageError(f"--threads is for --backend cpu; the backend is {backend}")
+    from engine.ops.cpu.pool import cores
+
+    if not 1 <= threads <= (most := cores()):
+        raise UsageError(f"--threads is {threads}, must be in 1..{most}, the cores that this process may use")
 
 
 def sampling(temperature: float, top_k: int, top_p: float, min_p: float, seed: int | None) -> Sampling:

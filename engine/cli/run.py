@@ -27,6 +27,8 @@ def command(
     gpu: options.Gpu = None,
     backend: options.Backend = None,
     precision: options.Precision = None,
+    threads: options.Threads = None,
+    kv_cache: options.KvCache = None,
     allow_fallback: options.AllowFallback = False,
     json: options.Json = False,
 ) -> None:
@@ -38,7 +40,7 @@ def command(
         raise UsageError("--raw and --system contradict each other: a system message needs the chat template")
     if prompt == "-":
         prompt = sys.stdin.read()
-    with options.load(model, teacher, backend, gpu, precision, allow_fallback) as llm:
+    with options.load(model, teacher, backend, gpu, precision, allow_fallback, threads, kv_cache) as llm:
         say_what_runs(llm)
         conversation: list[dict[str, str | None]] = [
             {"role": "system", "content": system},

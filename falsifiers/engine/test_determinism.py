@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import pytest
 
 from engine.llm import Llm
+from engine.ops import cpu
 from engine.sampling import Sampling
 from falsifiers.support import compare, engines, prompts
 from falsifiers.support.recorder import Recorder
@@ -56,16 +56,16 @@ def test_the_number_of_threads_changes_no_bit(pv: Recorder) -> None:
     with Llm.load(pv.model) as llm:
         engines.ran_on(pv, llm.ops)
         ids = prompts.long_ids(llm, 96)
-        every = numba.get_num_threads()
+        every = cpu.threads()
         if every < 2:
             pytest.skip("one core: there is nothing to compare")
         together = llm.logits(ids)
-        numba.set_num_threads(1)
+        cpu.set_threads(1)
         try:
             assert llm.ops.threads() == 1, "the backend does not obey the number of threads"
             alone = llm.logits(ids)
         finally:
-            numba.set_num_threads(every)
+            cpu.set_threads(every)
     pv.record("logits that differ", compare.bit_mismatches(alone, together), limit=0, unit="logits")
     pv.record("threads compared with one", every, limit=2, unit="threads", bound="at_least")
 

@@ -34,7 +34,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from engine.ops.cpu.isa import Isa
-from engine.ops.cpu.llvm import FLOAT, I8, I16, I32, I64, call, constant, fma, load, splat
+from engine.ops.cpu.llvm import FLOAT, I8, I16, I32, I64, call, constant, fma, half_to_float, load, splat
 
 Q5_0, Q8_0, Q4_K, Q5_K, Q6_K = 6, 8, 12, 13, 14
 """Type numbers as in `engine.gguf.types.GgmlType`; plain integers because numba freezes them into the code."""
@@ -102,19 +102,7 @@ class _Tile:
 
     def widened(self, bits: Any) -> Any:
         """float16 bits to float32; exact, subnormals and infinities included."""
-        builder, lanes = self.builder, self.lanes
-        floats = ir.VectorType(FLOAT, lanes)
-        if self.isa != Isa.PLAIN:
-            return builder.fpext(builder.bitcast(bits, ir.VectorType(ir.HalfType(), lanes)), floats)
-        wide = builder.zext(bits, ir.VectorType(I32, lanes))
-        magnitude = builder.shl(builder.and_(wide, constant(0x7FFF, lanes)), constant(13, lanes))
-        # the exponent is 112 too small for float32; the product is exact for normals and subnormals alike
-        factor = ir.Constant(floats, [2.0**112] * lanes)
-        scaled = builder.bitcast(builder.fmul(builder.bitcast(magnitude, floats), factor), wide.type)
-        large = builder.icmp_unsigned(">=", magnitude, constant(0x7C00 << 13, lanes))
-        value = builder.select(large, builder.or_(magnitude, constant(0x7F800000, lanes)), scaled)
-        sign = builder.shl(builder.and_(wide, constant(0x8000, lanes)), constant(16, lanes))
-        return builder.bitcast(builder.or_(value, sign), floats)
+        return half_to_float(self.builder, bits, instruction=self.isa != Isa.PLAIN)
 
     def masked(self, dwords: Any, shift: Any, mask: int) -> Any:
         """(byte >> shift) & mask of every byte; a negative shift goes left. The mask has no bits that shift across."""

@@ -11,20 +11,22 @@ given back, so that one copy is resident. Other types, and everything that is no
 from __future__ import annotations
 
 import threading
-from typing import Any
+from functools import partial
 
 import numpy as np
 
 from engine.errors import BackendError, ShapeError
 from engine.gguf.types import GgmlType, layout
 from engine.ops import cpu
-from engine.ops.cpu import activations, interleave
+from engine.ops.cpu import activations, floats, interleave
 from engine.ops.cpu.dots import sum_planes
 from engine.ops.cpu.interleave import Interleaved
 from engine.ops.cpu.isa import Isa, choose
-from engine.ops.cpu.jobs import attention_job, job, swiglu_job
-from engine.ops.cpu.pool import Pool
+from engine.ops.cpu.jobs import job, swiglu_job
+from engine.ops.cpu.pool import cores, shared
+from engine.ops.cpu.windows import within
 from engine.ops.protocol import F32, I64, Weight
+from engine.ops.rotary import PLAIN, Rotary
 
 PLANES = {"q8": 1, "q16": 2}
 
@@ -66,7 +68,7 @@ class _Plan:
     def run(self, x: F32, out: F32) -> None:
         """Quantise x (T, K) and fill out (T, N)."""
         planes, block = self._sizes
-        activations.quantise(cpu.contiguous(x), planes, block, self._values, self._scales)
+        activations.quantise(floats.contiguous(x), planes, block, self._values, self._scales)
         if self._offsets:
             part, factor = self._offsets
             activations.offsets(self._values, self._tokens * planes, self._columns, part, factor, self._sums)
@@ -88,7 +90,7 @@ class IntegerOps:
 
         Args:
             precision: q8 or q16.
-            threads: default as many as numba found cores.
+            threads: default one per core.
             isa: default the fastest that this processor has.
             share: use the weights that this other one has rearranged, and add to them.
 
@@ -100,7 +102,7 @@ class IntegerOps:
         self.precision = precision
         self.isa: Isa = isa if isa is not None else share.isa if share else choose()
         self._planes = PLANES[precision]
-        self.pool = Pool(cpu.threads() if threads is None else threads)
+        self.pool = shared(cores() if threads is None else threads)
         # The Weight is kept with its rearranged form: an address in memory names it only as long as it lives.
         self._plans: dict[int, _Plan] = {}
         self._one_plan_at_a_time = threading.Lock()
@@ -116,8 +118,8 @@ class IntegerOps:
         return sum(packed.data.nbytes for _, packed in self._weights.values())
 
     def slow_types(self, types: frozenset[GgmlType]) -> tuple[GgmlType, ...]:
-        """Those of a model's weight types that run in float32 instead; for the run record."""
-        return tuple(sorted(types - interleave.TYPES))
+        """Those of a model's weight types that have no kernel here and are decoded by numpy; for the run record."""
+        return tuple(sorted(types - interleave.TYPES - floats.KERNEL_TYPES))
 
     def load(self, weight: Weight) -> None:
         """Rearrange a weight now rather than when it is first used."""
@@ -131,7 +133,7 @@ class IntegerOps:
             ShapeError: the rows of x and of the weight differ in length.
         """
         if weight.type not in interleave.TYPES:
-            return cpu.matmul(x, weight)
+            return floats.matmul(self.pool, x, weight)
         rows, columns = weight.shape
         if x.shape[1] != columns:
             raise ShapeError(f"{weight.name}: rows have {columns} weights, the activation has {x.shape[1]} values")
@@ -174,37 +176,25 @@ class IntegerOps:
         """As `engine.ops.cpu.rms_norm`."""
         return cpu.rms_norm(x, weight, eps=eps)
 
-    def rope(self, x: F32, positions: I64, *, theta: float) -> F32:
+    def rope(self, x: F32, positions: I64, *, theta: float, rotary: Rotary = PLAIN) -> F32:
         """As `engine.ops.cpu.rope`."""
-        return cpu.rope(x, positions, theta=theta)
+        return cpu.rope(x, positions, theta=theta, rotary=rotary)
 
-    def attention(self, q: F32, k: F32, v: F32, positions: I64) -> F32:
+    def attention(self, q: F32, k: F32, v: F32, positions: I64, *, window: int | None = None) -> F32:
         """As `engine.ops.cpu.attention`, to the bit.
 
         Raises:
             ShapeError: H is not a multiple of Hkv, or a query's own position is not in the cache.
         """
-        tokens, heads, head_dim = q.shape
-        slots, kv_heads, _ = k.shape
-        if heads % kv_heads or (tokens and int(positions.max()) >= slots):
-            raise ShapeError(f"attention: {heads} heads over {kv_heads} kv heads, {slots} cached slots")
-        out = np.empty_like(q)
-        arrays: list[Any] = [*map(cpu.contiguous, (q, k, v)), np.ascontiguousarray(positions), out]
-        parts = self.parts(tokens * heads * slots * head_dim // 32, tokens * heads)
-        sizes = (tokens, heads, head_dim, slots, kv_heads)
-        words = np.array([*(array.ctypes.data for array in arrays), *sizes, parts], np.int64)
-        self.pool.run(attention_job().address, words.ctypes.data, parts)
-        return out
+        if window is None:
+            return floats.attention(self.pool, q, k, v, positions)
+        return within(window, partial(floats.attention, self.pool), q, k, v, positions)
 
     def swiglu(self, gate: F32, up: F32) -> F32:
         """SiLU of gate (T, F) times up (T, F); the exponential is within 3 units in the last place."""
         out = np.empty_like(gate)
-        arrays = [cpu.contiguous(gate), cpu.contiguous(up), out]
-        parts = self.parts(gate.size, gate.size)
+        arrays = [floats.contiguous(gate), floats.contiguous(up), out]
+        parts = floats.parts_of(self.pool, gate.size, gate.size)
         words = np.array([*(array.ctypes.data for array in arrays), gate.size, parts], np.int64)
         self.pool.run(swiglu_job().address, words.ctypes.data, parts)
         return out
-
-    def parts(self, cost: int, most: int) -> int:
-        """Parts of a job that takes `cost` nanoseconds: of some 10 us at least, and no more than there are things."""
-        return max(1, min(cost // 10_000, most, self.pool.threads * _PARTS_PER_THREAD))

@@ -32,8 +32,8 @@ from numba import carray
 from engine.ops.cpu.compiled import callback
 from engine.ops.cpu.dots import dot_tile
 from engine.ops.cpu.isa import Isa
-from engine.ops.cpu.kernels import attention_heads
-from engine.ops.cpu.llvm import floats_at, integers_at
+from engine.ops.cpu.kernels import ROWS_AT_ONCE, attention_heads, matmul_rows
+from engine.ops.cpu.llvm import bytes_at, floats_at, halves_at, integers_at
 from engine.ops.cpu.silu import silu_times
 
 TILE = {Isa.VNNI: 8, Isa.AVX2: 4, Isa.PLAIN: 4}
@@ -64,15 +64,40 @@ def _make(kind: int, planes: int, isa: int, tile: int, lanes: int) -> Any:
 
 
 @functools.cache
-def attention_job() -> Any:
-    """Pairs of token and head; words: q, k, v, positions, out, T, H, Dh, S, Hkv, parts."""
+def float_job() -> Any:
+    """Rows of a product in float32; words: type, weight, row_bytes, x, T, K, out, N, parts."""
 
+    @callback(_SIGNATURE)
+    def run(words: Any, part: Any) -> None:
+        kind, raw_at, row_bytes, x_at, tokens, columns, out_at, rows, parts = carray(words, 9)
+        raw = carray(bytes_at(raw_at), (rows * row_bytes,))
+        x = carray(floats_at(x_at), (tokens * columns,))
+        out = carray(floats_at(out_at), (tokens * rows,))
+        groups = (rows + ROWS_AT_ONCE - 1) // ROWS_AT_ONCE
+        first = part * groups // parts * ROWS_AT_ONCE
+        last = min(rows, (part + 1) * groups // parts * ROWS_AT_ONCE)
+        matmul_rows(kind, raw, row_bytes, x, tokens, columns, out, (first, last))
+
+    return run
+
+
+def attention_job(*, halves: bool) -> Any:
+    """Pairs of token and head; words: q, k, v, positions, out, T, H, Dh, S, Hkv, parts.
+
+    Args:
+        halves: k and v are float16.
+    """
+    return _attention(halves_at if halves else floats_at)
+
+
+@functools.cache
+def _attention(cached_at: Any) -> Any:
     @callback(_SIGNATURE)
     def run(words: Any, part: Any) -> None:
         q_at, k_at, v_at, positions_at, out_at, tokens, heads, size, slots, kv_heads, parts = carray(words, 11)
         q = carray(floats_at(q_at), (tokens, heads, size))
-        k = carray(floats_at(k_at), (slots, kv_heads, size))
-        v = carray(floats_at(v_at), (slots, kv_heads, size))
+        k = carray(cached_at(k_at), (slots, kv_heads, size))
+        v = carray(cached_at(v_at), (slots, kv_heads, size))
         out = carray(floats_at(out_at), (tokens, heads, size))
         positions = carray(integers_at(positions_at), (tokens,))
         pairs = tokens * heads

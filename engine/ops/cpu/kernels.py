@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import prange, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from engine.ops.cpu.compiled import compiled
 from engine.ops.cpu.decode import decode_row
-from engine.ops.cpu.llvm import at, data_pointer, load_value, splat
+from engine.ops.cpu.llvm import I16, at, data_pointer, half_to_float, load_value, splat
 
 LANES = 16
 ROWS_AT_ONCE = 4
@@ -58,6 +58,14 @@ def _reduce(builder: Any, vector: Any) -> Any:
     return builder.extract_element(vector, ir.Constant(_I32, 0))
 
 
+def _floats(builder: Any, data: Any, index: Any, element: Any) -> Any:
+    """`element`, a float or a vector of them, from number `index` on: of float32, or of float16 as uint16."""
+    if data.type.pointee == _FLOAT:
+        return load_value(builder, at(builder, data, index, element), 4)
+    halves = I16 if element == _FLOAT else ir.VectorType(I16, LANES)
+    return half_to_float(builder, load_value(builder, at(builder, data, index, halves), 2))
+
+
 def _dot_generator(rows: int, tokens: int) -> Callable[..., Any]:
     """Code of `rows` x `tokens` dot products that share their loads; see `_dot`."""
 
@@ -81,8 +89,8 @@ def _dot_generator(rows: int, tokens: int) -> Callable[..., Any]:
         whole = builder.and_(count, ir.Constant(_INDEX, -LANES))
 
         def add_products(k: Any, element: Any, sums: dict[tuple[int, int], Any]) -> None:
-            left = [load_value(builder, at(builder, a_data, builder.add(s, k), element), 4) for s in a_starts]
-            right = [load_value(builder, at(builder, b_data, builder.add(s, k), element), 4) for s in b_starts]
+            left = [_floats(builder, a_data, builder.add(s, k), element) for s in a_starts]
+            right = [_floats(builder, b_data, builder.add(s, k), element) for s in b_starts]
             for row, token in pairs:
                 place = sums[row, token]
                 builder.store(_fma(builder, left[row], right[token], builder.load(place)), place)
@@ -106,7 +114,8 @@ def _dot_generator(rows: int, tokens: int) -> Callable[..., Any]:
 def _dot(rows: int, tokens: int) -> Any:
     """An intrinsic: out[o + r + t * out_stride] = sum_k a[i + r * a_stride + k] * b[j + t * b_stride + k].
 
-    Arguments: a, i, a_stride, b, j, b_stride, K, out, o, out_stride; arrays are float32, the rest counts elements.
+    Arguments: a, i, a_stride, b, j, b_stride, K, out, o, out_stride; arrays are float32, a or b also float16 as uint16;
+    the rest counts elements.
     """
 
     @intrinsic
@@ -158,19 +167,6 @@ def matmul_rows(kind: int, raw: Any, row_bytes: int, x: Any, tokens: int, column
                     _dot_1x1(buffer, row * columns, columns, x, token * columns, columns, columns, out, to, total)
 
 
-@compiled(parallel=True)
-def matmul_parallel(
-    kind: int, raw: Any, row_bytes: int, x: Any, tokens: int, columns: int, out: Any, parts: int
-) -> None:
-    """As `matmul_rows` over all rows, in `parts` ranges of whole `ROWS_AT_ONCE`."""
-    total = out.size // tokens
-    groups = (total + ROWS_AT_ONCE - 1) // ROWS_AT_ONCE
-    for part in prange(parts):
-        first = part * groups // parts * ROWS_AT_ONCE
-        last = min(total, (part + 1) * groups // parts * ROWS_AT_ONCE)
-        matmul_rows(kind, raw, row_bytes, x, tokens, columns, out, (first, last))
-
-
 @compiled()
 def rms_norm(x: Any, weight: Any, eps: Any, out: Any) -> None:
     """Rows of x (T, D) divided by their root mean square, times weight (D,)."""
@@ -185,25 +181,34 @@ def rms_norm(x: Any, weight: Any, eps: Any, out: Any) -> None:
 
 
 @compiled()
-def rope(x: Any, positions: Any, frequencies: Any, out: Any) -> None:
-    """Pairs (i, i + Dh/2) of x (T, H, Dh) turned by position * frequencies[i]; angles in float64."""
+def rope(x: Any, positions: Any, frequencies: Any, magnitude: float, adjacent: bool, out: Any) -> None:
+    """Pairs of x (T, H, Dh) turned by position * frequencies[i], times magnitude; angles in float64.
+
+    Pairs are (i, i + Dh/2), or (2i, 2i + 1) where they are `adjacent`.
+    """
     tokens, heads, _ = x.shape
     half = frequencies.size
     cos, sin = np.empty(half, np.float32), np.empty(half, np.float32)
     for token in range(tokens):
         for i in range(half):
             angle = np.float64(positions[token]) * frequencies[i]
-            cos[i], sin[i] = np.float32(math.cos(angle)), np.float32(math.sin(angle))
+            cos[i], sin[i] = np.float32(math.cos(angle) * magnitude), np.float32(math.sin(angle) * magnitude)
         for head in range(heads):
-            for i in range(half):
-                first, second = x[token, head, i], x[token, head, half + i]
-                out[token, head, i] = first * cos[i] - second * sin[i]
-                out[token, head, half + i] = second * cos[i] + first * sin[i]
+            if adjacent:
+                for i in range(half):
+                    first, second = x[token, head, 2 * i], x[token, head, 2 * i + 1]
+                    out[token, head, 2 * i] = first * cos[i] - second * sin[i]
+                    out[token, head, 2 * i + 1] = second * cos[i] + first * sin[i]
+            else:
+                for i in range(half):
+                    first, second = x[token, head, i], x[token, head, half + i]
+                    out[token, head, i] = first * cos[i] - second * sin[i]
+                    out[token, head, half + i] = second * cos[i] + first * sin[i]
 
 
 @intrinsic
 def _add_scaled(typingctx: Any, a: Any, start: Any, scale: Any, out: Any, count: Any) -> Any:
-    """out[i] = fma(scale, a[start + i], out[i]) for i < count."""
+    """out[i] = fma(scale, a[start + i], out[i]) for i < count; a is float32, or float16 as uint16."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         a, start, scale, out, count = arguments
@@ -216,7 +221,7 @@ def _add_scaled(typingctx: Any, a: Any, start: Any, scale: Any, out: Any, count:
             (whole, count, 1, _FLOAT, scale),
         ):
             with cgutils.for_range_slice(builder, first, last, ir.Constant(_INDEX, step), _INDEX) as (i, _):
-                source = load_value(builder, at(builder, a_data, builder.add(start, i), element), 4)
+                source = _floats(builder, a_data, builder.add(start, i), element)
                 place = at(builder, out_data, i, element)
                 store = builder.store(_fma(builder, factor, source, load_value(builder, place, 4)), place)
                 store.align = 4
@@ -229,7 +234,7 @@ def _add_scaled(typingctx: Any, a: Any, start: Any, scale: Any, out: Any, count:
 def attention_heads(q: Any, k: Any, v: Any, positions: Any, scale: Any, out: Any, pairs: Any) -> None:
     """Pairs (token, head) number pairs[0] : pairs[1] of causal attention; shapes as in `engine.ops.reference`.
 
-    k and v are flat (S * Hkv * Dh,); the sums over slots run in order of the slots.
+    k and v are float32, or float16 as uint16; the sums over slots run in order of the slots.
     """
     _, heads, size = q.shape
     kv_heads = k.shape[1]
@@ -257,12 +262,3 @@ def attention_heads(q: Any, k: Any, v: Any, positions: Any, scale: Any, out: Any
             _add_scaled(v_flat, slot * stride + group * size, scores[slot], mixed, size)
         for i in range(size):
             out[token, head, i] = mixed[i] / total
-
-
-@compiled(parallel=True)
-def attention_parallel(q: Any, k: Any, v: Any, positions: Any, scale: Any, out: Any, parts: int) -> None:
-    """As `attention_heads` over all pairs, in `parts` interleaved ranges: later tokens see more slots."""
-    count = q.shape[0] * q.shape[1]
-    step = (count + parts * 4 - 1) // (parts * 4)
-    for part in prange(parts * 4):
-        attention_heads(q, k, v, positions, scale, out, (min(count, part * step), min(count, (part + 1) * step)))

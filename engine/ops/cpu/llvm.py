@@ -12,6 +12,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from engine.ops.cpu.isa import Isa, available
+
 I8, I16, I32, I64 = (ir.IntType(width) for width in (8, 16, 32, 64))
 FLOAT = ir.FloatType()
 
@@ -61,6 +63,32 @@ def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return call(builder, f"llvm.fma.v{a.type.count}f32", a.type, [a, b, c])
 
 
+def half_to_float(builder: Any, bits: Any, *, instruction: bool = Isa.AVX2 in available()) -> Any:
+    """float16 bits, one i16 or a vector, to float32; exact, subnormals and infinities included.
+
+    Args:
+        instruction: use the processor's own, which every one with AVX2 has.
+    """
+    lanes = getattr(bits.type, "count", 0)
+
+    def kind(element: Any) -> Any:
+        return ir.VectorType(element, lanes) if lanes else element
+
+    def number(value: Any, element: Any = I32) -> Any:
+        return ir.Constant(kind(element), [value] * lanes if lanes else value)
+
+    if instruction:
+        return builder.fpext(builder.bitcast(bits, kind(ir.HalfType())), kind(FLOAT))
+    wide = builder.zext(bits, kind(I32))
+    magnitude = builder.shl(builder.and_(wide, number(0x7FFF)), number(13))
+    # the exponent is 112 too small for float32; the product is exact for normals and subnormals alike
+    scaled = builder.fmul(builder.bitcast(magnitude, kind(FLOAT)), number(2.0**112, FLOAT))
+    large = builder.icmp_unsigned(">=", magnitude, number(0x7C00 << 13))
+    value = builder.select(large, builder.or_(magnitude, number(0x7F800000)), builder.bitcast(scaled, kind(I32)))
+    sign = builder.shl(builder.and_(wide, number(0x8000)), number(16))
+    return builder.bitcast(builder.or_(value, sign), kind(FLOAT))
+
+
 def _loader(element: Any, result: Any) -> Any:
     @intrinsic
     def load_element(typingctx: Any, raw: Any, offset: Any) -> Any:
@@ -93,6 +121,8 @@ def _pointer_to(element: Any, result: Any) -> Any:
     return pointer
 
 
+bytes_at = _pointer_to(I8, types.uint8)
+halves_at = _pointer_to(I16, types.uint16)
 floats_at = _pointer_to(FLOAT, types.float32)
 integers_at = _pointer_to(I64, types.int64)
 

@@ -18,10 +18,12 @@ old one can tell that nothing is left, without looking at a job that may be gone
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 
 import numpy as np
+from numba import config
 
 from engine.ops.cpu.compiled import compiled
 from engine.ops.cpu.llvm import add_word, breathe, call_address, read_word, write_word
@@ -103,6 +105,9 @@ class Pool:
                 # a forked child has the memory of its parent, not its threads
                 self._owner, self._started, self._asleep = os.getpid(), 1, 0
                 self._wake = threading.Semaphore(0)
+            if parts == 1:
+                _run(self._state, function, arguments, 1)
+                return
             while self._started < self.threads:
                 threading.Thread(target=self._work, args=(self._owner,), daemon=True, name="q4k").start()
                 self._started += 1
@@ -116,3 +121,14 @@ class Pool:
             if not _serve(self._state, _LOOKS):
                 self._asleep += 1
                 self._wake.acquire()
+
+
+def cores() -> int:
+    """Cores that this process may use, or fewer if the environment says so in NUMBA_NUM_THREADS."""
+    return int(config.NUMBA_NUM_THREADS)
+
+
+@functools.cache
+def shared(threads: int) -> Pool:
+    """The one pool with so many threads; those of a pool that has no work sleep."""
+    return Pool(threads)

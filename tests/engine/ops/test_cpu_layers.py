@@ -9,10 +9,16 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from engine.errors import ShapeError
 from engine.ops import cpu, load_ops, reference
+from engine.ops.cpu import floats
 from engine.ops.cpu.compiled import compiled
+from engine.ops.cpu.llvm import FLOAT, I16, half_to_float
+from engine.ops.cpu.pool import shared
 
 SEED = 20250906
 EPS = 2.0**-24
@@ -107,10 +113,44 @@ def test_attention_survives_large_scores() -> None:
     np.testing.assert_allclose(found, attention64(q, k, v, positions), atol=1e-2)
 
 
+@pytest.mark.parametrize("head_dim", [2, 16, 24, 128])
+def test_attention_reads_float16_as_it_is(head_dim: int) -> None:
+    """To the bit what float32 keys and values of the same numbers give; subnormals, -0 and the largest among them."""
+    q, k, v = draw(3, 4, head_dim), draw(9, 2, head_dim), draw(9, 2, head_dim)
+    v[0, 0, 0], v[1, 0, 0], v[2, 1, 1] = 3e-7, -0.0, -65504
+    k, v = k.astype(np.float16), v.astype(np.float16)
+    positions = np.array([4, 7, 8], np.int64)
+    wide = cpu.attention(q, k.astype(np.float32), v.astype(np.float32), positions)
+    np.testing.assert_array_equal(cpu.attention(q, k, v, positions), wide)
+
+
+def test_every_float16_is_widened_exactly_without_an_instruction_for_it() -> None:
+    @intrinsic
+    def widened(typingctx, address, count, out):
+        def generate(context, builder, signature, arguments):
+            source = builder.inttoptr(arguments[0], I16.as_pointer())
+            target = builder.inttoptr(arguments[2], FLOAT.as_pointer())
+            with cgutils.for_range(builder, arguments[1]) as loop:
+                value = half_to_float(builder, builder.load(builder.gep(source, [loop.index])), instruction=False)
+                builder.store(value, builder.gep(target, [loop.index]))
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64, types.int64), generate
+
+    def widened_all(address, count, out):
+        widened(address, count, out)
+
+    bits = np.arange(1 << 16, dtype=np.uint16)
+    out = np.empty(bits.size, np.float32)
+    njit(widened_all)(bits.ctypes.data, bits.size, out.ctypes.data)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(out, bits.view(np.float16).astype(np.float32))
+
+
 @pytest.mark.parametrize("parts", [1, 2, 3])
 def test_tokens_together_equal_one_by_one_bitwise_for_any_threads(parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "threads", lambda: parts)
-    monkeypatch.setattr(cpu, "_PARALLEL_FROM", 0)
+    monkeypatch.setattr(cpu, "_pool", shared(parts))
+    monkeypatch.setattr(floats, "_PART_NS", 1)
     q, k, v = draw(7, 4, 64), draw(20, 2, 64), draw(20, 2, 64)
     positions = np.arange(13, 20, dtype=np.int64)
     weight = draw(256)

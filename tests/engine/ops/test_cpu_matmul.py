@@ -16,8 +16,9 @@ import pytest
 from engine import quant
 from engine.errors import ShapeError
 from engine.gguf.types import GgmlType, layout
-from engine.ops import cpu, reference
-from engine.ops.cpu import decode
+from engine.ops import cpu
+from engine.ops.cpu import decode, floats
+from engine.ops.cpu.pool import shared
 from engine.ops.protocol import Weight
 from support.packed_weights import random_packed
 
@@ -94,21 +95,21 @@ def test_tokens_together_equal_tokens_one_by_one_bitwise(type_: GgmlType) -> Non
 @pytest.mark.parametrize("parts", [1, 2, 3, 16])
 def test_result_does_not_depend_on_the_number_of_threads(parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """16 parts of 255 rows, and of 3 rows, which leaves most parts empty."""
-    monkeypatch.setattr(cpu, "threads", lambda: 1)
+    monkeypatch.setattr(cpu, "_pool", shared(1))
     cases = [
         (random_weight(GgmlType.Q4_K, rows, 512), random_input(tokens, 512)) for rows in (3, 255) for tokens in (1, 5)
     ]
     alone = [cpu.matmul(x, weight) for weight, x in cases]
-    monkeypatch.setattr(cpu, "threads", lambda: parts)
-    monkeypatch.setattr(cpu, "_PARALLEL_FROM", 0)
+    monkeypatch.setattr(cpu, "_pool", shared(parts))
+    monkeypatch.setattr(floats, "_PART_NS", 1)
     for (weight, x), expected in zip(cases, alone, strict=True):
         np.testing.assert_array_equal(cpu.matmul(x, weight), expected)
 
 
 def test_parallel_products_from_several_threads_do_not_disturb_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """numba's work queue must not be entered twice: without the lock this ends the process."""
-    monkeypatch.setattr(cpu, "threads", lambda: 2)
-    monkeypatch.setattr(cpu, "_PARALLEL_FROM", 0)
+    """A pool has room for one job: without the lock one would take the parts of another."""
+    monkeypatch.setattr(cpu, "_pool", shared(2))
+    monkeypatch.setattr(floats, "_PART_NS", 1)
     weight, x = random_weight(GgmlType.Q6_K, 255, 256), random_input(2, 256)
     expected = cpu.matmul(x, weight)
     wrong: list[int] = []
@@ -143,16 +144,23 @@ def test_no_tokens_and_no_rows() -> None:
     assert cpu.matmul(random_input(2, 256), empty).shape == (2, 0)
 
 
+@pytest.mark.parametrize("type_", [GgmlType.Q4_0, GgmlType.Q3_K], ids=lambda t: t.name.lower())
+def test_types_without_a_kernel_start_no_threads_of_blas(type_: GgmlType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """numpy's product has threads of its own; a row decoded by the `gguf` package, in float64, says what is right."""
+    monkeypatch.setattr(np, "matmul", None)
+    monkeypatch.setattr(floats, "_DECODED_AT_ONCE", 1024)
+    weight = random_packed(type_, 7, 256, np.random.default_rng(SEED))
+    x = random_input(3, 256)
+    decoded = gguf.dequantize(weight.data, gguf.GGMLQuantizationType(int(type_))).astype(np.float64)
+    found = cpu.matmul(x, weight)
+    limit = (256 / 16 + 6) * 2.0**-24 * (np.abs(x).astype(np.float64) @ np.abs(decoded).T)
+    assert (np.abs(found - x.astype(np.float64) @ decoded.T) <= limit).all()
+    np.testing.assert_array_equal(found, np.concatenate([cpu.matmul(x[t : t + 1], weight) for t in range(3)]))
+
+
 def test_wrong_width_names_the_weight() -> None:
     with pytest.raises(ShapeError, match=r"^w: rows have 256 weights, the activation has 255 values$"):
         cpu.matmul(random_input(1, 255), random_weight(GgmlType.Q4_K, 2, 256))
-
-
-def test_a_type_without_kernel_takes_the_reference_path_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "KERNEL_TYPES", cpu.KERNEL_TYPES - {GgmlType.Q8_0})
-    weight, x = random_weight(GgmlType.Q8_0, 5, 256), random_input(2, 256)
-    np.testing.assert_array_equal(cpu.matmul(x, weight), reference.matmul(x, weight))
-    assert cpu.slow_types(frozenset({GgmlType.Q8_0, GgmlType.Q4_K})) == (GgmlType.Q8_0,)
 
 
 def test_other_types_of_the_engine_are_named_as_slow() -> None:
