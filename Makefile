@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help discharge test check lint self bench peer mutation harness cuda triton-36 teacher clean
+.PHONY: help discharge test check lint self bench peer oracle mutation harness cuda triton-36 teacher clean
 
 help:  ## say what each target does
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -46,6 +46,9 @@ peer: $(VENV)/.dev build/llama-venv/.ready  ## the same figures beside llama.cpp
 	    --prompt-tokens 128,512 --context 128 --new-tokens 32 --peer build/llama-venv/bin/python || exit 1; \
 	done
 
+oracle: build/oracle-venv/.ready  ## token ids, logits and greedy text beside llama.cpp, prebuilt; SKIPPED (exit 77) if it is missing
+	build/oracle-venv/bin/python tests/oracle/compare.py
+
 mutation: $(VENV)/.dev  ## mutation score of the modules that decide results, standings and gates (10 minutes)
 	$(PIP) --editable '.[mutation]'
 	$(BIN)/python tests/mutation/run.py
@@ -76,6 +79,12 @@ build/llama-venv/.ready:
 	$(PYTHON) -m venv build/llama-venv
 	CMAKE_ARGS="-DGGML_NATIVE=ON -DLLAMA_BUILD_TOOLS=OFF -DLLAVA_BUILD=OFF" \
 	  build/llama-venv/bin/pip install --no-binary llama-cpp-python llama-cpp-python==0.3.36
+	touch $@
+
+build/oracle-venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv build/oracle-venv
+	build/oracle-venv/bin/pip install --quiet --constraint constraints.txt --editable '.[oracle]' || \
+	  { echo "oracle: SKIPPED, nothing was compared: its packages cannot be installed here"; exit 77; }
 	touch $@
 
 build/triton-36/.ready: pyproject.toml constraints.txt
