@@ -27,8 +27,9 @@ from engine.gguf import reader
 from engine.gguf.cursor import Cursor
 from engine.gguf.tensors import TensorInfo
 from engine.gguf.types import GgmlType, layout
-from engine.models.qwen2 import Qwen2
+from engine.models.decoder import Decoder
 from engine.ops.protocol import F32, I64, U8, Ops, Weight
+from engine.ops.rotary import PLAIN, Rotary
 from engine.quant import q4_k, q6_k
 from engine.sampling import Sampling
 from engine.tokenizer import Tokenizer, Vocabulary
@@ -177,11 +178,11 @@ def gguf_dims_reversed() -> Seeded:
 def rope_on_q_only() -> Seeded:
     """Keys go into the cache without their rotation."""
 
-    def wrong(block: Any, model: Qwen2, *args: Any) -> Any:
+    def wrong(block: Any, model: Decoder, *args: Any) -> Any:
         turns = itertools.count()
 
-        def rope(x: F32, positions: I64, *, theta: float) -> F32:
-            return ops.rope(x, positions, theta=theta) if next(turns) == 0 else x
+        def rope(x: F32, positions: I64, **how: Any) -> F32:
+            return ops.rope(x, positions, **how) if next(turns) == 0 else x
 
         ops, model.ops = model.ops, _Except(model.ops, rope=rope)
         try:
@@ -189,7 +190,7 @@ def rope_on_q_only() -> Seeded:
         finally:
             model.ops = ops
 
-    return _seeded((Qwen2, "_attention_block", wrong))
+    return _seeded((Decoder, "_attention_block", wrong))
 
 
 class _Except:
@@ -204,13 +205,28 @@ class _Except:
 
 
 def rope_wrong_pairing() -> Seeded:
-    """Neighbours (2i, 2i + 1) are the pairs, as in Llama's original code, and not (i, i + Dh/2)."""
+    """Neighbours (2i, 2i + 1) are the pairs where halves (i, i + Dh/2) should be, and the other way round."""
 
-    def wrong(rope: Any, x: F32, positions: I64, *, theta: float) -> F32:
-        turned = rope(np.concatenate((x[..., 0::2], x[..., 1::2]), axis=-1), positions, theta=theta)
-        first, second = np.split(turned, 2, axis=-1)
-        adjacent: F32 = np.stack((first, second), axis=-1).reshape(x.shape)
-        return adjacent
+    def wrong(rope: Any, x: F32, positions: I64, *, theta: float, rotary: Rotary = PLAIN) -> Any:
+        return rope(x, positions, theta=theta, rotary=replace(rotary, adjacent=not rotary.adjacent))
+
+    return _on_ops("rope", wrong)
+
+
+def rope_scaling_ignored() -> Seeded:
+    """Angles are those of the base alone."""
+
+    def wrong(rope: Any, x: F32, positions: I64, *, theta: float, rotary: Rotary = PLAIN) -> Any:
+        return rope(x, positions, theta=theta, rotary=replace(rotary, factors=()))
+
+    return _on_ops("rope", wrong)
+
+
+def rope_magnitude_ignored() -> Seeded:
+    """Turned pairs keep their length under YaRN."""
+
+    def wrong(rope: Any, x: F32, positions: I64, *, theta: float, rotary: Rotary = PLAIN) -> Any:
+        return rope(x, positions, theta=theta, rotary=replace(rotary, magnitude=1.0))
 
     return _on_ops("rope", wrong)
 
@@ -218,8 +234,8 @@ def rope_wrong_pairing() -> Seeded:
 def rope_theta_off() -> Seeded:
     """The base is ten times too large."""
 
-    def wrong(rope: Any, x: F32, positions: I64, *, theta: float) -> Any:
-        return rope(x, positions, theta=10 * theta)
+    def wrong(rope: Any, x: F32, positions: I64, *, theta: float, **how: Any) -> Any:
+        return rope(x, positions, theta=10 * theta, **how)
 
     return _on_ops("rope", wrong)
 
@@ -227,8 +243,8 @@ def rope_theta_off() -> Seeded:
 def rope_position_off_by_one() -> Seeded:
     """Positions count from 1 where tokens come one at a time, from 0 in a prompt; position 0 alone is 1 as well."""
 
-    def wrong(rope: Any, x: F32, positions: I64, *, theta: float) -> Any:
-        return rope(x, positions + (len(positions) == 1 or not positions.any()), theta=theta)
+    def wrong(rope: Any, x: F32, positions: I64, **how: Any) -> Any:
+        return rope(x, positions + (len(positions) == 1 or not positions.any()), **how)
 
     return _on_ops("rope", wrong)
 
@@ -236,8 +252,8 @@ def rope_position_off_by_one() -> Seeded:
 def missing_attention_scale() -> Seeded:
     """Scores are not divided by sqrt(Dh)."""
 
-    def wrong(attention: Any, q: F32, *args: Any) -> Any:
-        return attention(q * np.float32(q.shape[-1] ** 0.5), *args)
+    def wrong(attention: Any, q: F32, *args: Any, **limits: Any) -> Any:
+        return attention(q * np.float32(q.shape[-1] ** 0.5), *args, **limits)
 
     return _on_ops("attention", wrong)
 
@@ -245,8 +261,17 @@ def missing_attention_scale() -> Seeded:
 def causal_mask_off_by_one() -> Seeded:
     """Each query sees the token after it as well."""
 
-    def wrong(attention: Any, q: F32, k: F32, v: F32, positions: I64) -> Any:
-        return attention(q, k, v, np.minimum(positions + 1, len(k) - 1))
+    def wrong(attention: Any, q: F32, k: F32, v: F32, positions: I64, **limits: Any) -> Any:
+        return attention(q, k, v, np.minimum(positions + 1, len(k) - 1), **limits)
+
+    return _on_ops("attention", wrong)
+
+
+def window_off_by_one() -> Seeded:
+    """A sliding window does not count the query's own position."""
+
+    def wrong(attention: Any, *args: Any, window: int | None = None) -> Any:
+        return attention(*args, window=window and window + 1)
 
     return _on_ops("attention", wrong)
 
@@ -254,10 +279,10 @@ def causal_mask_off_by_one() -> Seeded:
 def gqa_wrong_head_mapping() -> Seeded:
     """Query heads take the kv heads in turn, h % Hkv, and not in groups, h // (H / Hkv)."""
 
-    def wrong(attention: Any, q: F32, k: F32, v: F32, positions: I64) -> F32:
+    def wrong(attention: Any, q: F32, k: F32, v: F32, positions: I64, **limits: Any) -> F32:
         order = np.argsort(np.arange(q.shape[1]) % k.shape[1], kind="stable")
         out = np.empty_like(q)
-        out[:, order] = attention(np.ascontiguousarray(q[:, order]), k, v, positions)
+        out[:, order] = attention(np.ascontiguousarray(q[:, order]), k, v, positions, **limits)
         return out
 
     return _on_ops("attention", wrong)
@@ -270,6 +295,11 @@ def bias_dropped() -> Seeded:
         return add_bias(x, np.zeros_like(bias))
 
     return _on_ops("add_bias", wrong)
+
+
+def head_norm_dropped() -> Seeded:
+    """Heads of Q and K are rotated as the products leave them."""
+    return _seeded((Decoder, "_head_norm", lambda _, __, x, ___: x))
 
 
 def residual_dropped() -> Seeded:
@@ -477,6 +507,7 @@ ALL: tuple[Callable[[], Seeded], ...] = (
     gguf_dims_reversed,
     gguf_reader_wrong_offset,
     gqa_wrong_head_mapping,
+    head_norm_dropped,
     kv_cache_not_reset,
     kv_cache_off_by_one,
     min_p_ignored,
@@ -492,8 +523,10 @@ ALL: tuple[Callable[[], Seeded], ...] = (
     q6k_high_bits_lost,
     q6k_scale_unsigned,
     residual_dropped,
+    rope_magnitude_ignored,
     rope_on_q_only,
     rope_position_off_by_one,
+    rope_scaling_ignored,
     rope_theta_off,
     rope_wrong_pairing,
     seed_ignored,
@@ -506,5 +539,6 @@ ALL: tuple[Callable[[], Seeded], ...] = (
     tokenizer_merges_dropped,
     top_k_ignored,
     top_p_ignored,
+    window_off_by_one,
 )
 """Every fault, sorted by name."""

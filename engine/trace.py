@@ -6,9 +6,11 @@ is the very one the next operation reads, so a tap must not write to it; `Record
 Names, in order (layer is None outside the layers):
 
     embedding
-    attn_norm  q k v  q_bias k_bias v_bias  q_rope k_rope  attn_out  attn_proj  attn_residual
+    attn_norm  q k v  q_bias k_bias v_bias  q_norm k_norm  q_rope k_rope  attn_out  attn_proj  attn_residual
     ffn_norm  gate up  swiglu  down  residual                                           (per layer)
     final_norm  logits
+
+A step that an architecture does not have, a bias or a norm, leaves the array as it was before.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ LAYER_TAPS = (
     "q_bias",
     "k_bias",
     "v_bias",
+    "q_norm",
+    "k_norm",
     "q_rope",
     "k_rope",
     "attn_out",

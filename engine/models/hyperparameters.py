@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from engine.errors import ModelError
 from engine.gguf.display import escape
 from engine.gguf.reader import GgufFile
@@ -20,6 +22,10 @@ class Hyperparameters:
     def __contains__(self, key: str) -> bool:
         return self._prefix + key in self._file.metadata
 
+    def name(self, key: str) -> str:
+        """The key as it stands in the file."""
+        return self._prefix + key
+
     def integer(self, key: str, default: int | None = None, *, code: str = "M03") -> int:
         """A whole number in 1..2^30.
 
@@ -34,8 +40,34 @@ class Hyperparameters:
             raise self.error(code, f"{self._prefix}{key} is {value}, must be in 1..{_LARGEST}")
         return value
 
+    def count(self, key: str) -> int:
+        """A whole number that may be 0, and is 0 where the key is absent.
+
+        Raises:
+            ModelError: above 2^30.
+            GgufError: of another type.
+        """
+        if key not in self or self._file.get(self._prefix + key, int) == 0:
+            return 0
+        return self.integer(key)
+
+    def bools_or_count(self, key: str) -> tuple[bool, ...] | int:
+        """An array of bools, or a `count`.
+
+        Raises:
+            ModelError: an array of something else, or a number above 2^30.
+            GgufError: of another type.
+        """
+        if not isinstance(self._file.metadata.get(self._prefix + key), np.ndarray):
+            return self.count(key)
+        values = self._file.get(self._prefix + key, np.ndarray)
+        if values.dtype != np.bool_:
+            raise self.error("K13", f"{self._prefix}{key} is an array of {values.dtype}; expected bools or a number")
+        return tuple(values.tolist())
+
     def number(self, key: str, default: float | None = None) -> float:
-        """A number; the reader has refused what is not finite and above 0.
+        """A number; where it ends in .rope.freq_base or an epsilon the reader has refused what is not finite and
+        above 0.
 
         Raises:
             GgufError: missing without a default, or of another type.

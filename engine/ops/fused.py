@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from engine.ops.protocol import F32, I64, Ops, Weight
+from engine.ops.rotary import PLAIN, Rotary
 
 
 class KeyValueStore(Protocol):
@@ -31,7 +32,16 @@ def multiply_all(ops: Ops, x: F32, weights: Sequence[Weight]) -> Sequence[F32]:
 
 
 def rope_append(
-    ops: Ops, q: F32, k: F32, v: F32, positions: I64, kv_cache: KeyValueStore, layer: int, *, theta: float
+    ops: Ops,
+    q: F32,
+    k: F32,
+    v: F32,
+    positions: I64,
+    kv_cache: KeyValueStore,
+    layer: int,
+    *,
+    theta: float,
+    rotary: Rotary = PLAIN,
 ) -> tuple[F32, F32]:
     """Turn q (T, H, Dh) and k (T, Hkv, Dh) by their positions, append k and v to the cache; q and k turned.
 
@@ -39,10 +49,11 @@ def rope_append(
         ShapeError: Dh is odd, positions does not have T entries, or k and v do not fit the cache.
         ContextError: the cache has no room for T more positions.
     """
+    how: dict[str, Any] = {"theta": theta} if rotary == PLAIN else {"theta": theta, "rotary": rotary}
     if own := _own(ops, "rope_append"):
-        found: tuple[F32, F32] = own(q, k, v, positions, kv_cache, layer, theta=theta)
+        found: tuple[F32, F32] = own(q, k, v, positions, kv_cache, layer, **how)
         return found
-    q, k = ops.rope(q, positions, theta=theta), ops.rope(k, positions, theta=theta)
+    q, k = ops.rope(q, positions, **how), ops.rope(k, positions, **how)
     kv_cache.append(layer, k, v)
     return q, k
 

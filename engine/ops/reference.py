@@ -5,8 +5,9 @@
     add_bias    y[t, n]  = x[t, n] + bias[n]
     add         y        = x + y
     rms_norm    y[t, i]  = weight[i] * x[t, i] / sqrt(mean_i(x[t, i]^2) + eps)
-    rope        the pair (x[i], x[i + Dh/2]) of each head turns by position * theta^(-2i/Dh) radians
+    rope        the pair (x[i], x[i + Dh/2]) of each head turns by position * theta^(-2i/Dh) radians (`ops.rotary`)
     attention   y[t, h]  = sum_s softmax_s(q[t, h] . k[s, g] / sqrt(Dh)) * v[s, g],  s <= position[t],  g = h // (H/Hkv)
+                           with a window besides  s > position[t] - window
     swiglu      y        = gate / (1 + exp(-gate)) * up
 
 Not here: speed. Weights are decoded a slice of rows at a time and forgotten, so no float32 copy of the model exists.
@@ -22,6 +23,7 @@ from engine import quant
 from engine.errors import ShapeError
 from engine.gguf.types import GgmlType
 from engine.ops.protocol import F32, I64, Weight
+from engine.ops.rotary import PLAIN, Rotary, frequencies
 
 name = "reference"
 precision = "float32"
@@ -88,29 +90,34 @@ def rms_norm(x: F32, weight: F32, *, eps: float) -> F32:
     return np.multiply(normalised, weight, dtype=np.float32)
 
 
-def rope(x: F32, positions: I64, *, theta: float) -> F32:
+def rope(x: F32, positions: I64, *, theta: float, rotary: Rotary = PLAIN) -> F32:
     """Rotate the pairs (i, i + Dh/2) of each head by position * theta**(-2i/Dh) radians.
 
     Args:
         x: (T, H, Dh); Dh even.
         positions: (T,), absolute, 0-based.
+        rotary: other pairs, and scaled angles.
 
     Raises:
-        ShapeError: Dh is odd, or positions does not have T entries.
+        ShapeError: Dh is odd, or positions does not have T entries, or `rotary` is for another Dh.
     """
     tokens, _, head_dim = x.shape
     if head_dim % 2 or positions.shape != (tokens,):
         raise ShapeError(f"rope: head dim {head_dim} must be even and positions {positions.shape} be ({tokens},)")
     half = head_dim // 2
     # float64 angles: at position 100,000 a float32 angle is already wrong by 0.004 radians.
-    angles = positions[:, None] * np.power(float(theta), -np.arange(half) * 2.0 / head_dim)
-    cos = np.cos(angles).astype(np.float32)[:, None, :]
-    sin = np.sin(angles).astype(np.float32)[:, None, :]
-    first, second = x[..., :half], x[..., half:]
-    return np.concatenate((first * cos - second * sin, second * cos + first * sin), axis=-1)
+    angles = positions[:, None] * frequencies(head_dim, theta, rotary)
+    cos = (np.cos(angles) * rotary.magnitude).astype(np.float32)[:, None, :]
+    sin = (np.sin(angles) * rotary.magnitude).astype(np.float32)[:, None, :]
+    places = (slice(0, None, 2), slice(1, None, 2)) if rotary.adjacent else (slice(half), slice(half, None))
+    first, second = x[..., places[0]], x[..., places[1]]
+    out = np.empty_like(x)
+    out[..., places[0]] = first * cos - second * sin
+    out[..., places[1]] = second * cos + first * sin
+    return out
 
 
-def attention(q: F32, k: F32, v: F32, positions: I64) -> F32:
+def attention(q: F32, k: F32, v: F32, positions: I64, *, window: int | None = None) -> F32:
     """Causal attention with grouped key and value heads.
 
     Args:
@@ -118,6 +125,7 @@ def attention(q: F32, k: F32, v: F32, positions: I64) -> F32:
         k: (S, Hkv, Dh), rotated; slot s holds position s.
         v: (S, Hkv, Dh).
         positions: (T,); the query at position p sees slots 0..p.
+        window: if given, only the last `window` of them, its own included.
 
     Returns:
         (T, H, Dh).
@@ -133,7 +141,9 @@ def attention(q: F32, k: F32, v: F32, positions: I64) -> F32:
     keys = k.transpose(1, 2, 0)[:, None]  # (Hkv, 1, Dh, S)
     values = v.transpose(1, 0, 2)[:, None]  # (Hkv, 1, S, Dh)
     scores = np.matmul(grouped, keys) * np.float32(head_dim**-0.5)
-    scores = np.where(np.arange(slots) <= positions[:, None], scores, np.float32(-np.inf))
+    distance = positions[:, None] - np.arange(slots)
+    seen = (distance >= 0) & (distance < (slots if window is None else window))
+    scores = np.where(seen, scores, np.float32(-np.inf))
     exponentials = np.exp(scores - scores.max(axis=-1, keepdims=True))  # the maximum is subtracted: no overflow
     weights = exponentials / exponentials.sum(axis=-1, keepdims=True)
     mixed = np.matmul(weights, values)  # (Hkv, H/Hkv, T, Dh)

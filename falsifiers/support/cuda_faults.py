@@ -137,12 +137,12 @@ def rope_position_off_by_one() -> Iterator[None]:
     """Positions count from 1, in the rotation alone and in that on the way to the cache."""
     turn = cuda.module("resident").rope
 
-    def shifted(rope: Any, x: Any, positions: Any, *, theta: float) -> Any:
-        return rope(x, positions + 1, theta=theta)
+    def shifted(rope: Any, x: Any, positions: Any, **how: Any) -> Any:
+        return rope(x, positions + 1, **how)
 
-    def turned_before(append: Any, q: Any, k: Any, v: Any, positions: Any, *rest: Any, theta: float) -> Any:
-        q, k = (turn(x, np.ones_like(positions), theta=theta) for x in (q, k))
-        return append(q, k, v, positions, *rest, theta=theta)
+    def turned_before(append: Any, q: Any, k: Any, v: Any, positions: Any, *rest: Any, **how: Any) -> Any:
+        q, k = (turn(x, np.ones_like(positions), **how) for x in (q, k))
+        return append(q, k, v, positions, *rest, **how)
 
     with _wrong("resident", "rope", shifted), _wrong("resident", "rope_append", turned_before):
         yield
@@ -151,8 +151,8 @@ def rope_position_off_by_one() -> Iterator[None]:
 def rope_theta_doubled() -> Any:
     """q and k turn by the angles of twice their theta; counting positions from 1 would change nothing in a model."""
 
-    def wrong(append: Any, *arguments: Any, theta: float) -> Any:
-        return append(*arguments, theta=2 * theta)
+    def wrong(append: Any, *arguments: Any, theta: float, **how: Any) -> Any:
+        return append(*arguments, theta=2 * theta, **how)
 
     return _wrong("resident", "rope_append", wrong)
 
@@ -161,8 +161,8 @@ def values_turned() -> Any:
     """Values turn with their keys on the way to the cache."""
     turn = cuda.module("resident").rope
 
-    def wrong(append: Any, q: Any, k: Any, v: Any, positions: Any, *rest: Any, theta: float) -> Any:
-        return append(q, k, turn(v, positions, theta=theta), positions, *rest, theta=theta)
+    def wrong(append: Any, q: Any, k: Any, v: Any, positions: Any, *rest: Any, **how: Any) -> Any:
+        return append(q, k, turn(v, positions, **how), positions, *rest, **how)
 
     return _wrong("resident", "rope_append", wrong)
 
@@ -199,8 +199,8 @@ def swiglu_swapped() -> Any:
 def attention_one_slot_too_many() -> Any:
     """Each query sees the slot after its own, which may hold anything."""
 
-    def wrong(attention: Any, q: Any, k: Any, v: Any, positions: Any) -> Any:
-        return attention(q, k, v, np.minimum(positions + 1, len(k) - 1))
+    def wrong(attention: Any, q: Any, k: Any, v: Any, positions: Any, **limits: Any) -> Any:
+        return attention(q, k, v, np.minimum(positions + 1, len(k) - 1), **limits)
 
     return _wrong("resident", "attention", wrong)
 
@@ -208,8 +208,8 @@ def attention_one_slot_too_many() -> Any:
 def attention_without_mask() -> Any:
     """Every query of a batch sees the slots of the last one."""
 
-    def wrong(attention: Any, q: Any, k: Any, v: Any, positions: Any) -> Any:
-        return attention(q, k, v, np.full_like(positions, positions.max(initial=0)))
+    def wrong(attention: Any, q: Any, k: Any, v: Any, positions: Any, **limits: Any) -> Any:
+        return attention(q, k, v, np.full_like(positions, positions.max(initial=0)), **limits)
 
     return _wrong("resident", "attention", wrong)
 

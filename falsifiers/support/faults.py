@@ -127,7 +127,7 @@ def attention_sees_itself_only() -> Iterator[None]:
 
     original = cpu.attention
 
-    def alone(q: Any, k: Any, v: Any, positions: Any) -> Any:
+    def alone(q: Any, k: Any, v: Any, positions: Any, **_: Any) -> Any:
         first = np.zeros(1, np.int64)
         rows = [original(q[t : t + 1], k[p : p + 1], v[p : p + 1], first) for t, p in enumerate(positions)]
         return np.concatenate(rows)

@@ -15,6 +15,7 @@ from typing import Any
 from engine.ops.cuda import resident, target
 from engine.ops.cuda.weights import KERNEL_TYPES
 from engine.ops.protocol import F32, I64, Weight
+from engine.ops.rotary import PLAIN, Rotary
 
 __all__ = ["KERNEL_TYPES"]
 
@@ -58,22 +59,23 @@ def rms_norm(x: F32, weight: F32, *, eps: float) -> F32:
     return _get(resident.rms_norm(target.put(x), target.put(weight), eps=eps))
 
 
-def rope(x: F32, positions: I64, *, theta: float) -> F32:
+def rope(x: F32, positions: I64, *, theta: float, rotary: Rotary = PLAIN) -> F32:
     """Rotate the pairs (i, i + Dh/2) of each head by position * theta**(-2i/Dh) radians.
 
     Raises:
         ShapeError: Dh is odd, or positions does not have T entries.
     """
-    return _get(resident.rope(target.put(x), positions, theta=theta))
+    return _get(resident.rope(target.put(x), positions, theta=theta, rotary=rotary))
 
 
-def attention(q: F32, k: F32, v: F32, positions: I64) -> F32:
+def attention(q: F32, k: F32, v: F32, positions: I64, *, window: int | None = None) -> F32:
     """Causal attention with grouped key and value heads, which are rounded to float16 first.
 
     Raises:
         ShapeError: H is not a multiple of Hkv, or a query's own position is not in the cache.
     """
-    return _get(resident.attention(target.put(q), target.put(k).half(), target.put(v).half(), positions))
+    keys, values = target.put(k).half(), target.put(v).half()
+    return _get(resident.attention(target.put(q), keys, values, positions, window=window))
 
 
 def swiglu(gate: F32, up: F32) -> F32:

@@ -6,12 +6,15 @@ import functools
 import math
 from typing import Any
 
-import numpy as np
-
 from engine.ops.cuda import target
+from engine.ops.rotary import PLAIN, Rotary, frequencies
 
 
 @functools.lru_cache(maxsize=16)
-def quarters(head_dim: int, theta: float, device: str) -> Any:  # noqa: ARG001 - one table per device
-    """theta^(-2i / Dh) in quarter turns: (Dh/2,) float64."""
-    return target.put(np.power(theta, -np.arange(head_dim // 2) * 2.0 / head_dim) * (2 / math.pi))
+def quarters(head_dim: int, theta: float, device: str, rotary: Rotary = PLAIN) -> Any:  # noqa: ARG001 - per device
+    """theta^(-2i / Dh), scaled as `rotary` says, in quarter turns: (Dh/2,) float64.
+
+    Raises:
+        ShapeError: `rotary` is for another Dh.
+    """
+    return target.put(frequencies(head_dim, theta, rotary) * (2 / math.pi))

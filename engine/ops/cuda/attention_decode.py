@@ -1,6 +1,6 @@
 """Attention of one new token per sequence, the cache split over programs.
 
-    y[h] = sum_s softmax_s(q[h] . k[s, g] / sqrt(Dh)) * v[s, g],   s <= position,   g = h // (H / Hkv)
+    y[h] = sum_s softmax_s(q[h] . k[s, g] / sqrt(Dh)) * v[s, g],  position - window < s <= position,  g = h // (H / Hkv)
 
 Repeats `ops.reference.attention` on float16 keys and values. Each program takes one kv head, all query heads that share
 it, and one part of the slots; `attention_merge` joins the parts in order. The number of parts is fixed, so a result
@@ -39,6 +39,7 @@ def attention_decode(
     part_max: tl.tensor,
     part_sum: tl.tensor,
     scale: tl.tensor,
+    window: tl.tensor,
     heads: tl.tensor,
     kv_heads: tl.tensor,
     head_dim: tl.tensor,
@@ -54,8 +55,9 @@ def attention_decode(
     token = tl.program_id(2).to(tl.int64)
     parts = tl.num_programs(1)
     length = tl.load(positions + token).to(tl.int32) + 1
-    per_part = tl.cdiv(tl.cdiv(length, parts), SLOTS) * SLOTS
-    first = split * per_part
+    seen = tl.minimum(length, window)
+    per_part = tl.cdiv(tl.cdiv(seen, parts), SLOTS) * SLOTS
+    first = length - seen + split * per_part
     last = tl.minimum(first + per_part, length)
     shared = heads // kv_heads
     member = tl.arange(0, GROUP)

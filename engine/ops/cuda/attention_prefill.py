@@ -1,6 +1,7 @@
 """Causal attention of many new tokens, one pass over the cache with a running maximum.
 
-    y[t, h] = sum_s softmax_s(q[t, h] . k[s, g] / sqrt(Dh)) * v[s, g],   s <= positions[t],   g = h // (H / Hkv)
+    y[t, h] = sum_s softmax_s(q[t, h] . k[s, g] / sqrt(Dh)) * v[s, g],   g = h // (H / Hkv),
+                                                                        positions[t] - window < s <= positions[t]
 
 Repeats `ops.reference.attention` on float16 keys and values; precision and tolerance as `attention_decode`.
 
@@ -25,6 +26,7 @@ def attention_prefill(
     positions: tl.tensor,
     out: tl.tensor,
     scale: tl.tensor,
+    window: tl.tensor,
     tokens: tl.tensor,
     heads: tl.tensor,
     kv_heads: tl.tensor,
@@ -47,16 +49,20 @@ def attention_prefill(
     best = tl.full([TOKENS], float("-inf"), tl.float32)
     weight_sum = tl.zeros([TOKENS], tl.float32)
     mixed = tl.zeros([TOKENS, DIM], tl.float32)
-    for start in range(0, length, SLOTS):
+    oldest = tl.maximum(tl.min(position, axis=0) + 1 - window, 0)
+    for start in range(oldest // SLOTS * SLOTS, length, SLOTS):
         slot = start + tl.arange(0, SLOTS)
         kv_at = (slot.to(tl.int64) * kv_heads + group)[:, None] * head_dim + dim[None, :]
         inside = (slot < length)[:, None] & (dim < head_dim)[None, :]
         k = tl.load(keys + kv_at, mask=inside, other=0)
-        # slot 0 is seen by every query, so the first tile leaves a finite maximum
-        scores = tl.where(slot[None, :] <= position[:, None], dot_split(query, tl.trans(k)), float("-inf"))
+        distance = position[:, None] - slot[None, :]
+        seen = (distance >= 0) & (distance < window)
+        scores = tl.where(seen, dot_split(query, tl.trans(k)), float("-inf"))
         higher = tl.maximum(best, tl.max(scores, axis=1))
-        weights = tl.exp2(scores - higher[:, None])
-        shrink = tl.exp2(best - higher)
+        # a window may begin after this tile: no slot is seen yet, and -inf less -inf would be NaN
+        finite = tl.where(higher == float("-inf"), 0.0, higher)
+        weights = tl.exp2(scores - finite[:, None])
+        shrink = tl.exp2(best - finite)
         v = tl.load(values + kv_at, mask=inside, other=0)
         mixed = mixed * shrink[:, None] + dot_split(weights, v)
         weight_sum = weight_sum * shrink + tl.sum(weights, axis=1)

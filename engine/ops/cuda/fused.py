@@ -24,6 +24,7 @@ from engine.ops.cuda.sums import Sum, lazy, or_else, settled
 from engine.ops.cuda.swiglu import swiglu as swiglu_kernel
 from engine.ops.cuda.weights import KERNEL_TYPES, DeviceWeight
 from engine.ops.protocol import I64, Weight
+from engine.ops.rotary import PLAIN, Rotary
 
 _SWIGLU_BLOCKS = 32
 
@@ -95,7 +96,15 @@ def swiglu(gate: Any, up: Any) -> Any:
 
 
 def rope_append(
-    q: Any, k: Any, v: Any, positions: I64, kv_cache: DeviceKvCache, layer: int, *, theta: float
+    q: Any,
+    k: Any,
+    v: Any,
+    positions: I64,
+    kv_cache: DeviceKvCache,
+    layer: int,
+    *,
+    theta: float,
+    rotary: Rotary = PLAIN,
 ) -> tuple[Any, Any]:
     """Turn q (T, H, Dh) and k (T, Hkv, Dh) by their positions, append k and v to the cache; q and k turned.
 
@@ -121,9 +130,9 @@ def rope_append(
     half = head_dim // 2
     launch(
         rope_append_kernel, (tokens, heads + kv_heads, 1), warps=1, **arguments,
-        positions=inputs.positions.put(positions), quarters=quarters(head_dim, float(theta), str(device)),
-        q_out=q_out, k_out=k_out, keys=keys, values=values, heads=heads, kv_heads=kv_heads, half=half,
-        HALF=triton.next_power_of_2(half),
+        positions=inputs.positions.put(positions), quarters=quarters(head_dim, float(theta), str(device), rotary),
+        q_out=q_out, k_out=k_out, keys=keys, values=values, magnitude=float(rotary.magnitude),
+        heads=heads, kv_heads=kv_heads, half=half, ADJACENT=rotary.adjacent, HALF=triton.next_power_of_2(half),
     )  # fmt: skip
     kv_cache.appended(layer, tokens)
     return q_out, k_out

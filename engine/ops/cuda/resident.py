@@ -30,12 +30,15 @@ from engine.ops.cuda.rope import rope as rope_kernel
 from engine.ops.cuda.sums import Sum, lazy, or_else, settled
 from engine.ops.cuda.weights import KERNEL_TYPES, DeviceWeight
 from engine.ops.protocol import F32, I64, Weight
+from engine.ops.rotary import PLAIN, Rotary
 
 name = "cuda"
 precision = "int8 activations and float32 sums up to 8 tokens, float16 products beyond, float16 kv cache"
 
 _BLOCK = 1024
 _LOG2_E = 1.4426950408889634
+# more slots than any cache has, and half of what an int32 holds
+_ALL = 1 << 30
 
 log = logging.getLogger(__name__)
 
@@ -174,15 +177,16 @@ def swiglu(gate: Any, up: Any) -> Any:
     return fused.swiglu(settled(gate).contiguous(), settled(up).contiguous())
 
 
-def rope(x: Any, positions: I64, *, theta: float) -> Any:
+def rope(x: Any, positions: I64, *, theta: float, rotary: Rotary = PLAIN) -> Any:
     """Rotate the pairs (i, i + Dh/2) of each head by position * theta**(-2i/Dh) radians.
 
     Args:
         x: (T, H, Dh); Dh even.
         positions: (T,), absolute, 0-based.
+        rotary: other pairs, and scaled angles.
 
     Raises:
-        ShapeError: Dh is odd, or positions does not have T entries.
+        ShapeError: Dh is odd, or positions does not have T entries, or `rotary` is for another Dh.
     """
     tokens, heads, head_dim = x.shape
     if head_dim % 2 or positions.shape != (tokens,):
@@ -196,17 +200,19 @@ def rope(x: Any, positions: I64, *, theta: float) -> Any:
         warps=4,
         x=x,
         positions=inputs.positions.put(positions),
-        quarters=quarters(head_dim, float(theta), str(x.device)),
+        quarters=quarters(head_dim, float(theta), str(x.device), rotary),
         y=out,
+        magnitude=float(rotary.magnitude),
         heads=heads,
         half=half,
+        ADJACENT=rotary.adjacent,
         HEADS=triton.next_power_of_2(heads),
         HALF=triton.next_power_of_2(half),
     )
     return out
 
 
-def attention(q: Any, k: Any, v: Any, positions: I64) -> Any:
+def attention(q: Any, k: Any, v: Any, positions: I64, *, window: int | None = None) -> Any:
     """Causal attention with grouped key and value heads.
 
     Args:
@@ -214,6 +220,7 @@ def attention(q: Any, k: Any, v: Any, positions: I64) -> Any:
         k: (S, Hkv, Dh) float16, rotated; slot s holds position s; slots after the last position are not read.
         v: (S, Hkv, Dh) float16.
         positions: (T,), rising by 1; the query at position p sees slots 0..p.
+        window: if given, only the last `window` of them, its own included.
 
     Returns:
         (T, H, Dh).
@@ -232,7 +239,8 @@ def attention(q: Any, k: Any, v: Any, positions: I64) -> Any:
     dim = max(16, triton.next_power_of_2(head_dim))
     shared = {
         "q": q, "keys": k, "values": v, "positions": inputs.positions.put(positions),
-        "scale": _LOG2_E * head_dim**-0.5, "heads": heads, "kv_heads": kv_heads, "head_dim": head_dim,
+        "scale": _LOG2_E * head_dim**-0.5, "window": min(window or _ALL, _ALL),
+        "heads": heads, "kv_heads": kv_heads, "head_dim": head_dim,
         "DIM": dim, "SLOTS": config.slots, "warps": config.warps,
     }  # fmt: skip
     if tokens > 1:

@@ -1,11 +1,14 @@
 """Rotary positions: the pair (i, i + Dh/2) of each head turns by position * theta^(-2i/Dh) radians.
 
+Where pairs are adjacent they are (2i, 2i + 1); angles are scaled in the table, and a turned pair by `magnitude`.
+
 Repeats `ops.reference.rope`. Angles are float64 and counted in quarter turns, of which the whole ones are split off
 before the step to float32; at position 100,000 a float32 angle would be wrong by 0.004. What is left lies within an
 eighth of a turn, where polynomials of degree 7 and 8 give sine and cosine to 1e-7 (the library's functions keep a table
 for large angles in local memory). Error at most 1e-6 of the pair's length.
 
-The launcher guarantees: x and y (T, H, Dh) are contiguous, Dh is even; quarters[i] = theta^(-2i/Dh) * 2 / pi.
+The launcher guarantees: x and y (T, H, Dh) are contiguous, Dh is even;
+quarters[i] = theta^(-2i/Dh) * factors[i] * 2 / pi.
 """
 
 # mypy: disallow-untyped-decorators=False
@@ -38,13 +41,27 @@ def cos_sin(quarters: tl.tensor) -> tl.tensor:
 
 
 @triton.jit
+def pair(i: tl.tensor, half: tl.tensor, ADJACENT: tl.constexpr) -> tl.tensor:
+    """Where in a head pair i begins, and how far apart its two elements are."""
+    if ADJACENT:
+        place = 2 * i
+        apart = half * 0 + 1
+    else:
+        place = i
+        apart = half
+    return place, apart
+
+
+@triton.jit
 def rope(
     x: tl.tensor,
     positions: tl.tensor,
     quarters: tl.tensor,
     y: tl.tensor,
+    magnitude: tl.tensor,
     heads: tl.tensor,
     half: tl.tensor,
+    ADJACENT: tl.constexpr,
     HEADS: tl.constexpr,
     HALF: tl.constexpr,
 ) -> None:
@@ -53,10 +70,11 @@ def rope(
     token = tl.program_id(0).to(tl.int64)
     i = tl.arange(0, HALF)
     cos, sin = cos_sin(tl.load(positions + token).to(tl.float64) * tl.load(quarters + i, mask=i < half, other=0))
-    cos, sin = cos[None, :], sin[None, :]
+    cos, sin = cos[None, :] * magnitude, sin[None, :] * magnitude
     head = tl.arange(0, HEADS)[:, None]
     inside = (head < heads) & (i < half)[None, :]
-    at = (token * heads + head) * (2 * half) + i[None, :]
-    first, second = tl.load(x + at, mask=inside, other=0), tl.load(x + at + half, mask=inside, other=0)
+    place, apart = pair(i, half, ADJACENT)
+    at = (token * heads + head) * (2 * half) + place[None, :]
+    first, second = tl.load(x + at, mask=inside, other=0), tl.load(x + at + apart, mask=inside, other=0)
     tl.store(y + at, first * cos - second * sin, mask=inside)
-    tl.store(y + at + half, second * cos + first * sin, mask=inside)
+    tl.store(y + at + apart, second * cos + first * sin, mask=inside)

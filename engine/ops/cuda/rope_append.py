@@ -7,7 +7,7 @@ q, k and v are what products have left, parts and all (`split_sum.load_sum`). Tu
 `kv_append`, bit for bit. Positions are read on the device, so that a captured graph writes to the next slot at each
 replay.
 The launcher guarantees: columns have stride 1; q_out, k_out and the cache are contiguous; every position is below S;
-Dh is even; quarters as in `rope`.
+Dh is even; quarters, magnitude and pairs as in `rope`.
 """
 
 # mypy: disallow-untyped-decorators=False
@@ -17,7 +17,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from engine.ops.cuda.rope import cos_sin
+from engine.ops.cuda.rope import cos_sin, pair
 from engine.ops.cuda.split_sum import load_sum
 
 
@@ -28,13 +28,13 @@ def _turned(
     inside: tl.tensor,
     cos: tl.tensor,
     sin: tl.tensor,
-    half: tl.tensor,
+    apart: tl.tensor,
     part_stride: tl.tensor,
     PARTS: tl.constexpr,
     BIAS: tl.constexpr,
 ) -> tl.tensor:
     first = load_sum(at, inside, part_stride, bias_at, at, PARTS, BIAS, False)
-    second = load_sum(at + half, inside, part_stride, bias_at + half, at, PARTS, BIAS, False)
+    second = load_sum(at + apart, inside, part_stride, bias_at + apart, at, PARTS, BIAS, False)
     return first * cos - second * sin, second * cos + first * sin
 
 
@@ -58,6 +58,7 @@ def rope_append(
     q_token_stride: tl.tensor,
     k_token_stride: tl.tensor,
     v_token_stride: tl.tensor,
+    magnitude: tl.tensor,
     heads: tl.tensor,
     kv_heads: tl.tensor,
     half: tl.tensor,
@@ -67,6 +68,7 @@ def rope_append(
     Q_BIAS: tl.constexpr,
     K_BIAS: tl.constexpr,
     V_BIAS: tl.constexpr,
+    ADJACENT: tl.constexpr,
     HALF: tl.constexpr,
 ) -> None:
     """q (parts, T, H * Dh), k, v (parts, T, Hkv * Dh) float32; biases (H * Dh,), (Hkv * Dh,), read where the flags say;
@@ -77,29 +79,33 @@ def rope_append(
     head = tl.program_id(1)
     i = tl.arange(0, HALF)
     inside = i < half
+    place, apart = pair(i, half, ADJACENT)
     position = tl.load(positions + token)
     cos, sin = cos_sin(position.to(tl.float64) * tl.load(quarters + i, mask=inside, other=0))
+    cos, sin = cos * magnitude, sin * magnitude
     if head < heads:
-        column = head * 2 * half + i
+        column = head * 2 * half + place
         first, second = _turned(
-            q + token * q_token_stride + column, q_bias + column, inside, cos, sin, half, q_part_stride, Q_PARTS, Q_BIAS
-        )
+            q + token * q_token_stride + column, q_bias + column, inside, cos, sin, apart,
+            q_part_stride, Q_PARTS, Q_BIAS,
+        )  # fmt: skip
         at = q_out + token * heads * 2 * half + column
         tl.store(at, first, mask=inside)
-        tl.store(at + half, second, mask=inside)
+        tl.store(at + apart, second, mask=inside)
     else:
-        column = (head - heads) * 2 * half + i
+        column = (head - heads) * 2 * half + place
         first, second = _turned(
-            k + token * k_token_stride + column, k_bias + column, inside, cos, sin, half, k_part_stride, K_PARTS, K_BIAS
-        )
+            k + token * k_token_stride + column, k_bias + column, inside, cos, sin, apart,
+            k_part_stride, K_PARTS, K_BIAS,
+        )  # fmt: skip
         at = k_out + token * kv_heads * 2 * half + column
         tl.store(at, first, mask=inside)
-        tl.store(at + half, second, mask=inside)
+        tl.store(at + apart, second, mask=inside)
         slot = position * kv_heads * 2 * half + column
         tl.store(keys + slot, first.to(tl.float16), mask=inside)
-        tl.store(keys + slot + half, second.to(tl.float16), mask=inside)
+        tl.store(keys + slot + apart, second.to(tl.float16), mask=inside)
         v_at = v + token * v_token_stride + column
         first = load_sum(v_at, inside, v_part_stride, v_bias + column, v_at, V_PARTS, V_BIAS, False)
-        second = load_sum(v_at + half, inside, v_part_stride, v_bias + column + half, v_at, V_PARTS, V_BIAS, False)
+        second = load_sum(v_at + apart, inside, v_part_stride, v_bias + column + apart, v_at, V_PARTS, V_BIAS, False)
         tl.store(values + slot, first.to(tl.float16), mask=inside)
-        tl.store(values + slot + half, second.to(tl.float16), mask=inside)
+        tl.store(values + slot + apart, second.to(tl.float16), mask=inside)

@@ -158,7 +158,7 @@ BAD_FILES = {
     "unsupported type": (other_type, r"GGUF-T18.*IQ2_XXS"),
     "unsupported architecture": (
         other_architecture,
-        r"GGUF-K12: general\.architecture 'falcon' is not supported; supported: qwen2",
+        r"GGUF-K12: general\.architecture 'falcon' is not supported; supported: llama, qwen2, qwen3",
     ),
 }
 

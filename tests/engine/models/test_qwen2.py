@@ -190,8 +190,41 @@ REFUSED: dict[str, tuple[dict[str, Any], type[EngineError], str]] = {
     ),
     "odd head": ({"qwen2__attention__key_length": 7}, ModelError, r"GGUF-M02: head dimension is 7, must be even"),
     "part rotary": ({"qwen2__rope__dimension_count": 4}, ModelError, r"rope.dimension_count is 4, supported is only"),
-    "yarn": ({"qwen2__rope__scaling__type": "yarn"}, ModelError, r"rope.scaling.type is 'yarn'; supported: 'none'"),
-    "window": ({"qwen2__attention__sliding_window": 64}, ModelError, r"sliding_window is set; supported is only full"),
+    "longrope": (
+        {"qwen2__rope__scaling__type": "longrope"},
+        ModelError,
+        r"GGUF-K12: qwen2.rope.scaling.type is 'longrope'; supported: 'none', 'linear', 'yarn'$",
+    ),
+    "no factor": (
+        {"qwen2__rope__scaling__type": "linear", "qwen2__rope__scaling__factor": 0.0},
+        ModelError,
+        r"GGUF-K11: qwen2.rope.scaling.factor is 0.0, must be finite and above 0$",
+    ),
+    "yarn of another model": (
+        {"qwen2__rope__scaling__type": "yarn", "qwen2__rope__scaling__yarn_log_multiplier": 0.5},
+        ModelError,
+        r"GGUF-K12: qwen2.rope.scaling.yarn_log_multiplier is 0.5; supported: 0.0$",
+    ),
+    "yarn without a base": (
+        {"qwen2__rope__scaling__type": "yarn", "qwen2__rope__freq_base": 1.0},
+        ModelError,
+        r"GGUF-K11: qwen2.rope.freq_base is 1.0, must be above 1 for yarn$",
+    ),
+    "experts": (
+        {"qwen2__expert_count": 8},
+        ModelError,
+        r"GGUF-K12: qwen2.expert_count is 8; supported: models without experts$",
+    ),
+    "short pattern": (
+        {"qwen2__attention__sliding_window": 8, "qwen2__attention__sliding_window_pattern": [True]},
+        ModelError,
+        r"GGUF-M02: qwen2.attention.sliding_window_pattern has 1 entries, must have one for each of 2 layers$",
+    ),
+    "pattern of numbers": (
+        {"qwen2__attention__sliding_window": 8, "qwen2__attention__sliding_window_pattern": [1, 0]},
+        ModelError,
+        r"GGUF-K13: qwen2.attention.sliding_window_pattern is an array of int32; expected bools or a number$",
+    ),
     "missing key": ({"qwen2__context_length": None}, GgufError, r"GGUF-K13: .*'qwen2.context_length' is missing"),
     "wrong type": ({"qwen2__context_length": "128"}, GgufError, r"GGUF-K13 .*'qwen2.context_length' is string '128'"),
 }
@@ -218,9 +251,9 @@ def test_m04_missing_tensor_is_named(tmp_path: Path, name: str):
 
 
 def test_m04_unused_tensors_are_reported(tmp_path: Path):
-    tensors = {**tiny_qwen2.random_tensors(Shape()), "rope_freqs.weight": np.ones(4, np.float32)}
+    tensors = {**tiny_qwen2.random_tensors(Shape()), "blk.0.attn_rot_embd.weight": np.ones(4, np.float32)}
     path = tiny_qwen2.write_gguf(tmp_path / "m.gguf", tensors, tiny_qwen2.metadata(Shape()))
-    assert load(path).unused_tensors == ("rope_freqs.weight",)
+    assert load(path).unused_tensors == ("blk.0.attn_rot_embd.weight",)
 
 
 def test_a_model_in_several_files_is_the_model(tmp_path: Path):
@@ -239,5 +272,7 @@ def test_unknown_architecture_names_the_supported_ones(tmp_path: Path):
     path = tiny_qwen2.write_gguf(
         tmp_path / "m.gguf", tiny_qwen2.random_tensors(Shape()), tiny_qwen2.metadata(Shape()), architecture="mamba"
     )
-    with pytest.raises(ModelError, match=r"GGUF-K12: general.architecture 'mamba' is not supported; supported: qwen2$"):
+    with pytest.raises(
+        ModelError, match=r"GGUF-K12: general.architecture 'mamba' is not supported; supported: llama, qwen2, qwen3$"
+    ):
         load(path)
