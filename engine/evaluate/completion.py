@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from engine.errors import ContextError
 from engine.evaluate.problems import Problem
+from engine.evaluate.source import functions
 
 if TYPE_CHECKING:
     from engine.llm import Llm
@@ -59,10 +60,9 @@ def request(problem: Problem, style: Style) -> str:
 
 
 def _docstring(problem: Problem) -> str:
-    for node in ast.parse(problem.prompt + problem.canonical_solution).body:
-        if isinstance(node, ast.FunctionDef) and node.name == problem.entry_point:
-            return (ast.get_docstring(node) or "").split("\n")[0]
-    return ""
+    """Its first line."""
+    node = functions(problem.prompt + problem.canonical_solution)[problem.entry_point]
+    return (ast.get_docstring(node) or "").split("\n")[0]
 
 
 def answered(problem: Problem, answer: str) -> str:
@@ -82,8 +82,7 @@ def continued(problem: Problem, text: str) -> str:
 
 def _defines(code: str, name: str) -> bool:
     try:
-        body = ast.parse(code).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return name in functions(code)
+    except SyntaxError:
         # Its own error is more telling than that of a body in the wrong place.
-        return re.search(rf"^(async )?def {re.escape(name)}\b", code, re.MULTILINE) is not None
-    return any(isinstance(node, ast.FunctionDef) and node.name == name for node in body)
+        return re.search(rf"^def {re.escape(name)}\b", code, re.MULTILINE) is not None

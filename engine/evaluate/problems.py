@@ -12,7 +12,6 @@ Source: HumanEval.jsonl.gz of openai/human-eval.
 
 from __future__ import annotations
 
-import ast
 import gzip
 import json
 import re
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.errors import EvaluationError
+from engine.evaluate.source import functions
 from engine.gguf.display import escape
 
 _MAX_BYTES: Final = 64 << 20
@@ -125,11 +125,10 @@ def _check_python(where: str, problem: Problem) -> None:
         ("test", problem.test, "check"),
     ):
         try:
-            body = ast.parse(source).body
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as err:
-            reason = escape(str(getattr(err, "msg", None) or type(err).__name__))
-            raise EvaluationError(f"{where}: field {field!r} is not Python: {reason}") from err
-        if not any(isinstance(node, ast.FunctionDef) and node.name == name for node in body):
+            defined = functions(source)
+        except SyntaxError as err:
+            raise EvaluationError(f"{where}: field {field!r} is not Python: {escape(err.msg)}") from err
+        if name not in defined:
             raise EvaluationError(f"{where}: field {field!r} does not define {name!r}")
 
 
