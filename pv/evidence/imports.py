@@ -31,10 +31,11 @@ class ImportClosure:
     def __init__(self, root: Path, search: Iterable[str] = (".",)) -> None:
         """
         Args:
-            search: folders on the import path, relative to the root.
+            search: folders on the import path, relative to the root, besides it and `src`, which an editable
+                installation puts there.
         """
         self._root = root.resolve()
-        self._search = tuple((self._root / folder).resolve() for folder in dict.fromkeys((".", *search)))
+        self._search = tuple((self._root / folder).resolve() for folder in dict.fromkeys((".", "src", *search)))
         self._names: dict[Path, frozenset[str]] = {}
         self._resolve = cache(_resolve)
 

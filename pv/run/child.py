@@ -171,4 +171,5 @@ def _outcome(session: Ended, job: Job, verdict: Verdict) -> Outcome:
         tests_passed=sum(judge_node(node).result is Result.PASS for node in nodes),
         detail=session.exit_of(job).output[-_DETAIL_CHARACTERS:] if is_dead else verdict.detail,
         versions=session.picture.versions,
+        shadowed=session.picture.shadowed,
     )

@@ -3,14 +3,17 @@
 A fault is `module:function`, a factory of context managers; a graded one is called with `relative=`. It counts as
 applied when, after it was entered, a Python function written in its module's file is called; or when the object that
 it yields says so itself through an attribute `applied` (a boolean, or a function that returns one), which is the way
-for faults that change data or are compiled to machine code.
+for faults that change data or are compiled to machine code. What its own code raises is no catch: the falsifier has to
+see the difference.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import CodeType, FrameType
@@ -18,6 +21,8 @@ from typing import Any
 
 # Of the six tool ids of sys.monitoring, 3 and 4 belong to nobody; 2 is cProfile's, which a test may want.
 _TOOL_ID = 4
+MACHINERY = re.compile(r"[/\\](_pytest|pluggy)[/\\]")
+"""Files of pytest itself."""
 
 
 class FaultError(Exception):
@@ -34,6 +39,7 @@ class SeededFault:
         self._applied = False
         self._manager: AbstractContextManager[Any] | None = None
         self._yielded: Any = None
+        self._file = ""
 
     def enter(self) -> None:
         """Import the module and enter the context manager.
@@ -49,7 +55,8 @@ class SeededFault:
         except Exception as err:
             raise FaultError(f"{self._reference}: {type(err).__name__}: {err}") from err
         self._manager = manager
-        self._watch(str(module.__file__))
+        self._file = str(module.__file__)
+        self._watch(self._file)
 
     def exit(self) -> None:
         """Leave the context manager; the second time does nothing."""
@@ -57,6 +64,19 @@ class SeededFault:
         self._unwatch()
         if manager is not None:
             manager.__exit__(None, None, None)
+
+    def raised(self, error: BaseException | None, test_file: str) -> bool:
+        """Whether the fault's own code raised what a test saw; nothing can be told where the test is in its file.
+
+        Args:
+            test_file: of the test that failed, absolute.
+        """
+        if error is None or self._file == test_file:
+            return False
+        files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+        # pytest.fail() and the like are called by whom it concerns.
+        last = next((file for file in reversed(files) if not MACHINERY.search(file)), "")
+        return last == self._file
 
     def ask(self) -> None:
         """Ask the yielded object whether the fault was applied."""

@@ -27,6 +27,8 @@ class Picture:
         self.fault_states: list[str] = []
         self.fault_message = ""
         self.versions: Mapping[str, str] = {}
+        self.shadowed: tuple[str, ...] = ()
+        """Files of the project that were not imported, because an installed module has their name."""
         self.plan: tuple[str, ...] | None = None
         """The tests that it is going to run; None before they are collected."""
         self.any_failed = False

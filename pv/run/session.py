@@ -71,6 +71,7 @@ class Session(Picture):
         self._check_nonce(record)
         self.exit_status = int(record["exitstatus"])
         self.versions = {str(name): str(version) for name, version in record["versions"].items()}
+        self.shadowed = tuple(str(path) for path in record["shadowed"])
         self._wait(limits.EXIT_GRACE_S)
 
     def _on_fault(self, record: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@
     plan     ids
     begin    id;  phase id when outcome kind raw ...;  end id
     value | attach | ran_on | model       from the fixture `pv`
-    finish   nonce, exitstatus, versions
+    finish   nonce, exitstatus, versions, shadowed
 
 The parent alone draws conclusions. `raw` is what the test function itself raised, seen before any other plugin;
 `outcome` is what was reported in the end. Code in this process can forge records; challenges and a repeated run
@@ -28,11 +28,11 @@ from typing import Any
 import pytest
 
 from pv.process.channel import Writer
-from pv.run.fault import FaultError, SeededFault
+from pv.run.fault import MACHINERY, FaultError, SeededFault
 from pv.run.fixture import CONTEXT, Context
+from pv.run.shadow import shadowed
 
 _VERSIONS_OF = ("numpy", "numba", "torch", "triton")
-_MACHINERY = re.compile(r"[/\\](_pytest|pluggy)[/\\]")
 _EXCEPTION = re.compile(r"[\w.]+: ")
 _MAX_DETAIL = 4000
 _MAX_MESSAGE = 300
@@ -102,7 +102,10 @@ class Supervised:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         yield
-        self._send("finish", nonce=self._nonce, exitstatus=int(session.exitstatus), versions=_versions())
+        self._send(
+            "finish", nonce=self._nonce, exitstatus=int(session.exitstatus), versions=_versions(),
+            shadowed=shadowed(Path(self._root)),
+        )  # fmt: skip
 
     # collection
 
@@ -183,13 +186,16 @@ class Supervised:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        kind = "error" if _is_from_pytest_itself(self._error) else kind_of(self._error)
+        test_file = f"{self._root}/{report.nodeid.partition('::')[0]}"
+        is_own = self._fault is not None and self._fault.raised(self._error, test_file)
+        message = ("the fault itself raised " if is_own else "") + self._message(report)
+        kind = "error" if is_own or _is_from_pytest_itself(self._error) else kind_of(self._error)
         # A subtest reports in the midst of its test's call phase, so that phase's own raw value is not known yet.
         subtest = hasattr(report, "context")
         self._send(
             "phase", id=report.nodeid, when=report.when, outcome=report.outcome, kind_of=kind, subtest=subtest,
             raw=kind if subtest else self._raw.pop(report.when, "missing"), xfail=_is_xfail(report),
-            message=self._message(report), detail=self._shorten(report.longreprtext) if report.failed else "",
+            message=message, detail=self._shorten(report.longreprtext) if report.failed else "",
             duration_s=report.duration,
         )  # fmt: skip
         if self._stop_at_failure and report.when == "call" and report.failed and kind in ("assertion", "fail"):
@@ -220,7 +226,7 @@ def _is_from_pytest_itself(error: BaseException | None) -> bool:
     if not isinstance(error, pytest.fail.Exception):
         return False
     files = {frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)}
-    return all(file == __file__ or _MACHINERY.search(file) for file in files)
+    return all(file == __file__ or MACHINERY.search(file) for file in files)
 
 
 def _always_true_assertion(path: Path) -> str:

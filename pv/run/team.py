@@ -91,6 +91,7 @@ class Team:
         merged.fault_states = [state for member in self.members for state in member.fault_states]
         merged.fault_message = next((member.fault_message for member in self.members if member.fault_message), "")
         merged.versions = {name: version for member in self.members for name, version in member.versions.items()}
+        merged.shadowed = tuple(sorted({path for member in self.members for path in member.shadowed}))
         merged.any_failed = any(member.any_failed for member in self.members)
         merged.spent_s = [math.fsum(spent) for spent in zip(*(member.spent_s for member in self.members), strict=True)]
         plans = {member.plan for member in self.members}

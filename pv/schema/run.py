@@ -78,6 +78,8 @@ class Outcome:
     """The failure as pytest showed it, shortened, paths relative."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of the child: python, and every distribution among numpy, numba, torch, triton that it had imported."""
+    shadowed: tuple[str, ...] = ()
+    """Files of the project, relative to its root, in whose place the child imported something installed."""
 
 
 @dataclass(frozen=True, slots=True)

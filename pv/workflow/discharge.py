@@ -161,7 +161,7 @@ def discharge(
     after = _fingerprints(root, settings, runnable)
 
     for key, outcome in outcomes.items():
-        outcomes[key] = _unless_changed(outcome, before[key], after[key])
+        outcomes[key] = _unless_elsewhere(_unless_changed(outcome, before[key], after[key]), before[key])
     keys = [(item.falsifier.id, item.job.target) for item in runnable]
     statements = [
         statement(
@@ -356,12 +356,25 @@ def _challenge(
 
 def _unless_changed(outcome: Outcome, before: Fingerprint, after: Fingerprint) -> Outcome:
     changed = after.changes(before.files)
-    if not changed:
+    return _void(outcome, f"inputs changed while it ran: {'; '.join(changed)}; run it again") if changed else outcome
+
+
+def _unless_elsewhere(outcome: Outcome, fingerprint: Fingerprint) -> Outcome:
+    """What was hashed must be what ran, and not an installed copy of it."""
+    elsewhere = [path for path in outcome.shadowed if any(path in part for part in fingerprint.files.values())]
+    if not elsewhere:
         return outcome
+    return _void(
+        outcome,
+        f"ran an installed copy instead of {', '.join(elsewhere)}; add its folder to pytest's setting 'pythonpath'",
+    )
+
+
+def _void(outcome: Outcome, reason: str) -> Outcome:
     return Outcome(
         job=outcome.job,
         result=Result.ERROR,
-        reason=f"inputs changed while it ran: {'; '.join(changed)}; run it again",
+        reason=reason,
         duration_s=outcome.duration_s,
         values=outcome.values,
         used_model=outcome.used_model,

@@ -276,3 +276,38 @@ def test_a_falsifier_that_needs_another_target_is_counted_and_not_green(tmp_path
     said = pv("discharge", cwd=root)
     assert "1 contracts, 2 falsifiers on cpu: 1 PASS, 1 need other targets; 1 of 1 challenges caught.\n" in said.out
     assert "Contracts: 1 OPEN." in said.out
+
+
+@pytest.mark.parametrize("folder", ["", "src/"], ids=["flat", "src"])
+def test_an_installed_copy_does_not_answer_for_the_projects_code(tmp_path, folder):
+    """jinja2 is installed wherever pv is. The project's own one is wrong, hashed, and imported last."""
+    body = TEST.replace("from lib import double as subject", "import jinja2")
+    body = body.replace("subject.double(3)", "getattr(jinja2, 'double', lambda x: 2 * x)(3)")
+    root = write_project(tmp_path, test=body, pyproject="[tool.pv]\n")
+    own = root / folder / "jinja2/__init__.py"
+    own.parent.mkdir(parents=True)
+    own.write_text(SUBJECT.replace("2", "3"))
+    said = pv("discharge", cwd=root)
+    assert said.code == 4
+    assert (
+        f"ran an installed copy instead of {folder}jinja2/__init__.py; add its folder to pytest's setting" in said.out
+    )
+    (root / "pyproject.toml").write_text(f"[tool.pv]\n[tool.pytest.ini_options]\npythonpath = ['./{folder}']\n")
+    said = pv("discharge", cwd=root)
+    assert said.code == 1
+    assert "cpu FAIL" in said.out
+
+
+def test_code_below_src_counts_without_any_setting(tmp_path):
+    """An editable installation puts `src` on the import path, and pytest's settings say nothing of it."""
+    root = write_project(tmp_path)
+    (root / "src").mkdir()
+    (root / "lib").rename(root / "src/lib")
+    (root / "pyproject.toml").write_text("[tool.pv]\n[tool.pytest.ini_options]\npythonpath = ['src']\n")
+    assert pv("discharge", cwd=root).code == 0
+    (root / "pyproject.toml").write_text("[tool.pv]\n")
+    assert pv("status", cwd=root).code == 0
+    (root / "src/lib/double.py").write_text(SUBJECT + "\n")
+    said = pv("status", cwd=root)
+    assert said.code == 4
+    assert "code (src/lib/double.py)" in said.out

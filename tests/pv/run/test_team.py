@@ -41,7 +41,7 @@ def say(team: Team, index: int, *records: Record, now: float | None = None) -> N
 def play(team: Team, index: int, ran: list[Record], *, plan: tuple[str, ...] = IDS, status: int = 0) -> None:
     nonce = team.nonces[index]
     say(team, index, ("start", {"nonce": nonce}), ("plan", {"ids": list(plan)}), *ran)
-    say(team, index, ("finish", {"nonce": nonce, "exitstatus": status, "versions": {}}))
+    say(team, index, ("finish", {"nonce": nonce, "exitstatus": status, "versions": {}, "shadowed": []}))
 
 
 def team() -> Team:
