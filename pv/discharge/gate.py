@@ -18,10 +18,7 @@ from pv.discharge.requirement import Ask, Problem
 from pv.schema.gate import Gate
 from pv.schema.run import Measured
 from pv.schema.verdict import GateAnswer, Standing, serves
-from pv.schema.waiver import GateWaiver
-
-MAX_WAIVER_DAYS = 366
-"""A waiver that ends later than this does not count."""
+from pv.schema.waiver import MAX_WAIVER_DAYS, GateWaiver
 
 
 @dataclass(frozen=True, slots=True)

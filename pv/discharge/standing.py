@@ -33,6 +33,7 @@ from datetime import date
 from pv.schema.contract import Contract, Falsifier, Obligation
 from pv.schema.standing import ContractStanding, FalsifierStanding, ObligationStanding
 from pv.schema.verdict import ChallengeOutcome, Result, Standing, is_weaker, serves
+from pv.schema.waiver import MAX_WAIVER_DAYS
 
 _WEAKEST_FIRST = (
     Standing.FALSIFIED,
@@ -142,7 +143,11 @@ def _obligation(
 ) -> ObligationStanding:
     refuting = tuple(item.id for item in contract.falsifiers if obligation.id in item.refutes)
     until = max(
-        (item.expires for item in contract.waivers if item.obligation == obligation.id and item.expires >= today),
+        (
+            item.expires
+            for item in contract.waivers
+            if item.obligation == obligation.id and 0 <= (item.expires - today).days <= MAX_WAIVER_DAYS
+        ),
         default=None,
     )
     standing = weakest(falsifiers[name].standing for name in refuting)

@@ -158,7 +158,7 @@ class Waiver(Model):
     reason: Text
     """Why it may wait, and what would end it."""
     expires: Date
-    """Last day on which it counts, such as 2027-01-31."""
+    """Last day on which it counts, at most a year ahead, such as 2027-01-31."""
 
 
 class Suppression(Model):

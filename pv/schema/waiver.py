@@ -12,6 +12,9 @@ from pydantic import model_validator
 from pv.schema.base import Date, FalsifierId, Model, SlugId, Text
 from pv.schema.verdict import Target
 
+MAX_WAIVER_DAYS = 366
+"""Longest that a waiver may last from today, here or in a contract; one that lasts longer does not count."""
+
 
 class GateWaiver(Model):
     """The file is waivers/<id>.yaml in a contract folder; a gate must list its id."""

@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from pv.lint.context import LintContext
 from pv.lint.rule import Rule
 from pv.schema.finding import Finding, Severity
-
-MAX_DAYS = 366
+from pv.schema.waiver import MAX_WAIVER_DAYS as MAX_DAYS
 
 
 class PerpetualWaiver(Rule):
@@ -17,7 +16,7 @@ class PerpetualWaiver(Rule):
 
     ## Why is this bad?
     A date that nobody expects to reach is no date. The waiver would outlive the release, the hardware and perhaps the
-    owner whom it names.
+    owner whom it names. Neither a standing nor a gate counts it.
 
     ## Example
     ```yaml

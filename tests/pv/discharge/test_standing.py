@@ -253,6 +253,12 @@ def test_an_expired_waiver_counts_for_nothing():
     assert rolled([proof()], [waiver("2026-05-31")]).standing is Standing.OPEN
 
 
+@pytest.mark.parametrize(("expires", "standing"), [("2027-06-02", Standing.WAIVED), ("2027-06-03", Standing.OPEN)])
+def test_a_waiver_of_more_than_366_days_counts_for_nothing(expires, standing):
+    """From 2026-06-01 it is 366 days to 2027-06-02."""
+    assert rolled([proof()], [waiver(expires)]).standing is standing
+
+
 def test_a_waiver_never_hides_a_refutation():
     judged = rolled([proof(Result.FAIL)], [waiver("2027-01-01", "holds"), waiver("2027-01-01")])
     assert judged.obligations[0].standing is Standing.FALSIFIED
