@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from engine.ops.rotary import Rotary
 from falsifiers.support import compare, definitions, engines
 from falsifiers.support.recorder import Recorder
 
@@ -81,3 +82,34 @@ def test_position_0_is_the_identity(pv: Recorder, backend: str) -> None:
     got = ops.rope(x, np.zeros(len(x), np.int64), theta=10_000.0)
     pv.record("elements that changed", compare.mismatches(got, x), limit=0, unit="elements")
     pv.record("elements compared", x.size, limit=1, unit="elements", bound="at_least")
+
+
+@pytest.mark.falsifies("FALSIFY-ROPE-004")
+@pytest.mark.parametrize("backend", engines.BACKENDS)
+def test_scaled_and_adjacent_pairs_turn_by_their_angles(pv: Recorder, backend: str) -> None:
+    """Refuted by a pair that is not multiplied by magnitude * exp(j * position * factor * theta^(-2i/Dh)), be pairs
+    halves or neighbours.
+
+    Seen failing under rope_wrong_pairing, rope_scaling_ignored and rope_magnitude_ignored.
+    """
+    ops = engines.ops(backend)
+    engines.ran_on(pv, ops)
+    worst, compared = 0.0, 0
+    for size, magnitude, adjacent in ((2, 1.0, True), (8, 1.25, False), (64, 0.8, True)):
+        x, theta = heads(size), 500_000.0
+        factors = tuple(np.random.default_rng(size).uniform(0.1, 1.0, size // 2).tolist())
+        got = ops.rope(x, POSITIONS, theta=theta, rotary=Rotary(factors, magnitude, adjacent))
+        expected = [
+            [
+                definitions.scaled_rope(head.tolist(), int(position), theta, factors, magnitude, adjacent=adjacent)
+                for head in token
+            ]
+            for token, position in zip(x, POSITIONS, strict=True)
+        ]
+        first, second = (x[..., 0::2], x[..., 1::2]) if adjacent else np.split(x, 2, axis=-1)
+        length = magnitude * np.hypot(first, second).astype(np.float64)
+        length = np.repeat(length, 2, axis=-1) if adjacent else np.concatenate([length, length], axis=-1)
+        worst = max(worst, compare.worst_share(got, expected, length))
+        compared += x.size
+    pv.record("error as a share of the pair's length", worst, limit=2.38e-7)
+    pv.record("elements compared", compared, limit=1, unit="elements", bound="at_least")

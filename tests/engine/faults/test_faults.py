@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,10 @@ from engine.gguf.reader import open_gguf
 from engine.gguf.types import GgmlType
 from engine.llm import Llm
 from engine.models import load_model
+from engine.models.decoder import Decoder
 from engine.ops import load_ops
 from engine.ops.protocol import Weight
+from engine.ops.rotary import Rotary
 from engine.sampling import Sampling
 from engine.tokenizer import Tokenizer
 from support import tiny_qwen2
@@ -132,8 +134,16 @@ def weights(kind: GgmlType, module: Any) -> list[Probe]:
     return [codec(kind, module), *(matmul(kind, backend) for backend in BACKENDS)]
 
 
-def rotated(position: int = 5) -> list[Probe]:
-    return ops_on_both("rope", normal(1, 2, 8), np.array([position]), theta=10000.0)
+def rotated(position: int = 5, **how: Any) -> list[Probe]:
+    return ops_on_both("rope", normal(1, 2, 8), np.array([position]), theta=10000.0, **how)
+
+
+def head_norm(backend: str) -> Probe:
+    model: Any = SimpleNamespace(ops=load_ops(backend), config=SimpleNamespace(rms_norm_eps=1e-6))
+    return lambda _: Decoder._head_norm(model, normal(3, 8), normal(4))
+
+
+SCALED = Rotary(factors=(1.0, 0.75, 0.5, 0.25), magnitude=1.25)
 
 
 QKV = (normal(3, 4, 8), normal(5, 2, 8), normal(5, 2, 8) + 1, np.array([1, 2, 3]))
@@ -146,6 +156,7 @@ PROBES: dict[str, list[Probe]] = {
     "gguf_dims_reversed": [file_facts],
     "gguf_reader_wrong_offset": [file_facts],
     "gqa_wrong_head_mapping": [*ops_on_both("attention", *QKV), *on_both(logits)],
+    "head_norm_dropped": on_both(head_norm),
     "kv_cache_not_reset": on_both(lambda backend: answers(backend, "one thing", "quite another")),
     "kv_cache_off_by_one": on_both(logits),
     "min_p_ignored": [candidates(min_p=0.5)],
@@ -161,8 +172,10 @@ PROBES: dict[str, list[Probe]] = {
     "q6k_high_bits_lost": [*weights(GgmlType.Q6_K, quant.q6_k), *on_both(logits)],
     "q6k_scale_unsigned": [*weights(GgmlType.Q6_K, quant.q6_k), *on_both(logits)],
     "residual_dropped": [*ops_on_both("add", *ROWS), *on_both(logits)],
+    "rope_magnitude_ignored": rotated(rotary=SCALED),
     "rope_on_q_only": on_both(logits),
     "rope_position_off_by_one": [*rotated(0), *rotated(5), *on_both(logits)],
+    "rope_scaling_ignored": rotated(rotary=SCALED),
     "rope_theta_off": [*rotated(), *on_both(logits)],
     "rope_wrong_pairing": [*rotated(), *on_both(logits)],
     "seed_ignored": [drawn, answers("reference", "hi", sampling=Sampling(temperature=2, seed=1))],
@@ -175,6 +188,7 @@ PROBES: dict[str, list[Probe]] = {
     "tokenizer_merges_dropped": [encoded, prompt_ids],
     "top_k_ignored": [candidates(top_k=3)],
     "top_p_ignored": [candidates(top_p=0.5)],
+    "window_off_by_one": ops_on_both("attention", *QKV, window=1),
 }
 
 
