@@ -87,5 +87,6 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=_PENDING_CONNECTIONS)
     except (OSError, OverflowError, UnicodeError) as err:
-        reason = getattr(err, "strerror", None) or str(err)
+        # what create_server adds to the text repeats the address
+        reason = (getattr(err, "strerror", None) or str(err)).partition(" (while ")[0]
         raise ServeError(f"{where}: cannot listen: {reason}") from err

@@ -22,10 +22,11 @@ class StopFilter:
         if self.stopped:
             return ""
         text = self._held + piece
-        found = [place for stop in self._stops if (place := text.find(stop)) >= 0]
+        # The one that is complete first, which does not depend on the cuts.
+        found = [(place + len(stop), place) for stop in self._stops if (place := text.find(stop)) >= 0]
         if found:
             self.stopped, self._held = True, ""
-            return text[: min(found)]
+            return text[: min(found)[1]]
         keep = max((_overlap(text, stop) for stop in self._stops), default=0)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

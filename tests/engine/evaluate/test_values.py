@@ -78,7 +78,7 @@ def test_malformed_forms_are_refused(data: Any):
 @pytest.mark.parametrize(
     ("one", "other"),
     [(1, True), (1, 1.0), (0, False), ([1], (1,)), ([1], [True]), ({1: 2}, {True: 2}), ({1: 2}, {1: 2.0}),
-     ({1}, {True}), ({1}, frozenset({1})), ("1", 1), (None, False), (math.nan, math.nan), ([1, 2], [1]), 
+     ({1}, {True}), ({1}, frozenset({1})), ("1", 1), (None, False), (math.nan, math.nan), ([1, 2], [1]),
      ({1: 1}, {1: 1, 2: 2}),
      ({1, 2}, {1}), (b"a", "a"), ((1, (2, 3)), (1, (2, 3.0)))],
     ids=repr,
