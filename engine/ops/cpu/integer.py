@@ -20,6 +20,7 @@ from engine.gguf.types import GgmlType, layout
 from engine.ops import cpu
 from engine.ops.cpu import activations, floats, interleave
 from engine.ops.cpu.dots import sum_planes
+from engine.ops.cpu.footprint import release_compiler
 from engine.ops.cpu.interleave import Interleaved
 from engine.ops.cpu.isa import Isa, choose
 from engine.ops.cpu.jobs import job, swiglu_job
@@ -120,6 +121,25 @@ class IntegerOps:
     def slow_types(self, types: frozenset[GgmlType]) -> tuple[GgmlType, ...]:
         """Those of a model's weight types that have no kernel here and are decoded by numpy; for the run record."""
         return tuple(sorted(types - interleave.TYPES - floats.KERNEL_TYPES))
+
+    def prepare(self, types: frozenset[GgmlType]) -> None:
+        """Load the kernels of a model's weight types now, and give back the memory that this took."""
+        for kind in sorted(types & interleave.TYPES):
+            columns, size = layout(kind)
+            weight = Weight("nothing", kind, (1, columns), np.zeros((1, size), np.uint8))
+            packed = interleave.interleave(weight, self.isa.lanes, 1)
+            for tokens in (1, 2):
+                x = np.zeros((tokens, columns), np.float32)
+                _Plan(weight, packed, self._planes, tokens, self).run(x, np.empty((tokens, 1), np.float32))
+        x, heads = np.ones((1, 2), np.float32), np.ones((1, 1, 2), np.float32)
+        first = np.zeros(1, np.int64)
+        self.rms_norm(x, x[0], eps=1.0)
+        self.swiglu(x, x)
+        self.rope(heads, first, theta=1.0)
+        for cached in (heads, heads.astype(np.float16)):
+            self.attention(heads, cached, cached, first)
+        self.pool.prepare()
+        release_compiler()
 
     def load(self, weight: Weight) -> None:
         """Rearrange a weight now rather than when it is first used."""

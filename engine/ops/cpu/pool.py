@@ -116,6 +116,10 @@ class Pool:
                 self._wake.release(count)
             _run(self._state, function, arguments, min(parts, _PARTS_CAP))
 
+    def prepare(self) -> None:
+        """Load what the other threads run."""
+        _serve(self._state, 0)
+
     def _work(self, owner: int) -> None:
         while self._owner == owner:
             if not _serve(self._state, _LOOKS):
