@@ -1,4 +1,4 @@
-"""Compare this engine with llama.cpp: `make oracle`, or `python tests/oracle/compare.py [--only TEXT] [--peer PYTHON]`.
+"""Compare this engine with llama.cpp: `make oracle`, or `python tests/oracle/compare.py [MODEL ...] [--peer PYTHON]`.
 
 The bundled teacher, and a random-weight file of each architecture and each mix of types, both of which are taken from
 the engine's own tables: token ids, logits at every position, greedy text. See support.oracle for what is compared,
@@ -43,9 +43,13 @@ HEAD = (
 
 def main(arguments: list[str], connect: Connect | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", metavar="TEXT", help="models with this in their name")
+    parser.add_argument(
+        "models", nargs="*", metavar="MODEL", help=f"such as 'qwen2 Q4_K_M'; default all {len(names())}"
+    )
     parser.add_argument("--peer", default=sys.executable, metavar="PYTHON", help="an interpreter with xllamacpp")
     asked = parser.parse_args(arguments)
+    if unknown := sorted(set(asked.models) - set(names())):
+        parser.error(f"no model {unknown[0]!r}; there are: {'; '.join(names())}")
     connect = connect or Processes(asked.peer)
     try:
         facts = connect.facts()
@@ -57,7 +61,7 @@ def main(arguments: list[str], connect: Connect | None = None) -> int:
     print(HEAD, flush=True)
     compared, differing = 0, []
     with tempfile.TemporaryDirectory() as folder:
-        for name in names(asked.only):
+        for name in asked.models or names():
             try:
                 found = compare_one(name, Path(folder), connect)
             except (EngineError, LookupError, PeerError) as err:
@@ -67,16 +71,14 @@ def main(arguments: list[str], connect: Connect | None = None) -> int:
             compared += 1
             differing += [name] if found.differences else []
             print(row(name, found), flush=True)
-    if not compared + len(differing):
-        parser.error(f"no model has {asked.only!r} in its name")
     print(f"{compared} models compared; different or not compared: {', '.join(differing) or 'none'}")
     return DIFFERENT if differing else 0
 
 
-def names(only: str) -> list[str]:
-    """The teacher, and each architecture with each mix."""
-    mixes = [f"{architecture} {mix}" for architecture in ARCHITECTURES for mix in oracle_models.MIXES]
-    return [name for name in ("teacher", *mixes) if only in name]
+def names() -> list[str]:
+    """The teacher, and each architecture with each mix and rope."""
+    cases = [f"{architecture} {case}" for architecture in ARCHITECTURES for case in oracle_models.cases(architecture)]
+    return ["teacher", *cases]
 
 
 def compare_one(name: str, folder: Path, connect: Connect) -> Comparison:
@@ -84,15 +86,15 @@ def compare_one(name: str, folder: Path, connect: Connect) -> Comparison:
     if name == "teacher":
         path, questions = teacher_path(), QUESTIONS
     else:
-        architecture, mix = name.split(" ", 1)
-        path, questions = oracle_models.write(folder / "model.gguf", architecture, mix), ()
+        architecture, case = name.split(" ", 1)
+        path, questions = oracle_models.write(folder / "model.gguf", architecture, case), ()
     with connect.load(path, CONTEXT) as peer:
         return compare(path, peer, questions)
 
 
 def row(name: str, found: Comparison) -> str:
     """One line of the table; what differs stands below."""
-    ties = f"{len(found.gaps)}, first {found.gaps[0]:.1e} of {found.limits.gap:.0e}" if found.gaps else "none"
+    ties = f"{len(found.gaps)}, first {found.gaps[0][0]:.1e}, limit {found.gaps[0][1]:.1e}" if found.gaps else "none"
     samples = f"{len(found.kl)} x {found.vocab_size}"
     cells = (
         f"{name:<27} {found.ids_equal:>4}/{found.ids_compared:<4}",

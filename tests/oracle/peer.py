@@ -8,8 +8,8 @@
     request      {"tokenize": "text", "special": true}
     answer       {"ids": [1, 2]}
 
-    request      {"logprobs": [1, 2, 3]}        natural logarithms of the next token's probabilities
-    answer       {"logprobs": [[-0.1, ...], [...], [...]]}    at each position, by id
+    request      {"logprobs": [1, 2, 3], "last": 2}     natural logarithms of the next token's probabilities by id,
+    answer       {"logprobs": [[-0.1, ...], [...]]}     at the last 2 positions
 
     request      {"greedy": [1, 2], "new": 64}  ends early with an end token, which is the last id
     answer       {"ids": [3, 4], "text": "..."}
@@ -51,13 +51,13 @@ class Server:
         asked = {"content": text, "add_special": False, "parse_special": special}
         return {"ids": self._post("/tokenize", asked)["tokens"]}
 
-    def logprobs(self, ids: list[int]) -> dict[str, Any]:
+    def logprobs(self, ids: list[int], last: int) -> dict[str, Any]:
         # A token that is half a character has no probabilities in the answer; so 'a' is made the next one. The bias is
         # the sampler's, the probabilities are those before it.
         [letter] = self.tokenize("a", special=False)["ids"][-1:]
         every_token = {"n_probs": MOST_PROBABLE, "logit_bias": [[letter, 1000.0]]}
         rows = []
-        for length in range(1, len(ids) + 1):
+        for length in range(len(ids) - last + 1, len(ids) + 1):
             [next_token] = self._complete(ids[:length], 1, **every_token)["completion_probabilities"]
             by_id = {token["id"]: token["logprob"] for token in next_token["top_logprobs"]}
             rows.append([by_id[index] for index in range(len(by_id))])
@@ -91,8 +91,8 @@ def main() -> None:
         match json.loads(line):
             case {"tokenize": text, "special": special}:
                 answer = server.tokenize(text, special)
-            case {"logprobs": ids}:
-                answer = server.logprobs(ids)
+            case {"logprobs": ids, "last": last}:
+                answer = server.logprobs(ids, last)
             case {"greedy": ids, "new": new}:
                 answer = server.greedy(ids, new)
         print(json.dumps(answer), flush=True)

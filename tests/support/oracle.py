@@ -43,18 +43,18 @@ class Limits:
         """Of one position: the error of logits grows with the activations' outliers, which few positions have."""
         return 10 * self.mean
 
-    @property
-    def gap(self) -> float:
-        """Between two tokens that change places: three standard deviations of the difference of two logits.
-
-        An error of variance s in each logit gives a KL of s / 2; the difference of two has the variance 2 s.
-        """
-        return 3 * math.sqrt(4 * self.mean)
-
     @classmethod
     def of(cls, types: frozenset[GgmlType]) -> Limits:
         """For a file with tensors of these types."""
         return cls(max(_MEAN_KL.get(type_, _MEAN_KL_OF_8_BITS) for type_ in types))
+
+
+def gap_limit(kl: float) -> float:
+    """Between two tokens that change places: three standard deviations of the difference of two logits.
+
+    An error of variance s in each logit gives a KL of s / 2; the difference of two has the variance 2 s.
+    """
+    return 3 * math.sqrt(4 * kl)
 
 
 @dataclass
@@ -69,8 +69,8 @@ class Comparison:
     vocab_size: int = 0
     greedy_equal: int = 0
     greedy_compared: int = 0
-    gaps: list[float] = field(default_factory=list)
-    """In nats, where greedy tokens differ: how much more probable this engine finds its own; the first one first."""
+    gaps: list[tuple[float, float]] = field(default_factory=list)
+    """In nats, where greedy tokens differ: how much more probable this engine finds its own, and the limit of that."""
     differences: list[str] = field(default_factory=list)
 
 
@@ -120,14 +120,13 @@ def _compare_ids(llm: Llm, peer: Peer, found: Comparison) -> None:
 
 
 def _compare_logits(llm: Llm, peer: Peer, ids: list[int], found: Comparison) -> None:
-    ours, theirs = _log_softmax(llm.logits(ids)), peer.logprobs(ids)
+    ours, theirs = _log_softmax(llm.logits(ids)), peer.logprobs(ids, last=len(ids))
     found.vocab_size = ours.shape[1]
     if ours.shape != theirs.shape:
         found.differences.append(f"logits: shape {ours.shape}, peer {theirs.shape}")
         found.kl.append(math.nan)
         return
-    theirs = _log_softmax(theirs)
-    found.kl += (np.exp(theirs) * (theirs - ours)).sum(axis=1).tolist()
+    found.kl += _kl(theirs, ours).tolist()
 
 
 def _compare_greedy(llm: Llm, peer: Peer, ids: list[int], found: Comparison) -> None:
@@ -137,7 +136,8 @@ def _compare_greedy(llm: Llm, peer: Peer, ids: list[int], found: Comparison) -> 
         found.differences.append(
             f"greedy: the peer ends after {len(theirs)} tokens, {theirs[-1:]} is no end token here"
         )
-    if (said := llm.tokenizer.decode(theirs)) != text and "\ufffd" not in said:
+    # Half a character at the end is shown here, and held back there.
+    if (said := llm.tokenizer.decode(theirs)).rstrip("\ufffd") != text.rstrip("\ufffd"):
         found.differences.append(f"greedy text of the same ids: {said[:60]!r}, peer {text[:60]!r}")
     at = 0
     while at < len(theirs):
@@ -151,12 +151,14 @@ def _compare_greedy(llm: Llm, peer: Peer, ids: list[int], found: Comparison) -> 
         if same == len(ours):
             found.differences.append(f"greedy: ends after {at} tokens, the peer does not")
             return
-        scores = llm.logits(context + theirs[at - same : at])[-1].astype(np.float64)
-        gap = float(scores[ours[same]] - scores[theirs[at]])
-        found.gaps.append(gap)
-        if not gap <= found.limits.gap:
+        here = ids + theirs[:at]
+        scores = _log_softmax(llm.logits(here)[-1:])
+        kl = float(_kl(peer.logprobs(here, last=1), scores)[0])
+        gap, limit = float(scores[0, ours[same]] - scores[0, theirs[at]]), gap_limit(kl)
+        found.gaps.append((gap, limit))
+        if not (kl <= found.limits.worst and gap <= limit):
             tokens = f"{ours[same]}, peer {theirs[at]}"
-            found.differences.append(f"greedy token {at}: {tokens}; gap {gap:.2e}, limit {found.limits.gap:.0e}")
+            found.differences.append(f"greedy token {at}: {tokens}; gap {gap:.1e}, limit {limit:.1e}, KL {kl:.1e}")
         at += 1
 
 
@@ -164,6 +166,13 @@ def _continue(llm: Llm, context: list[int], new: int) -> list[int]:
     cache = llm.model.new_cache(len(context) + new)
     end_ids = llm.tokenizer.end_ids
     return list(generate(llm.model, context, kv_cache=cache, params=Sampling(), max_tokens=new, end_ids=end_ids))
+
+
+def _kl(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of each row of logarithms of probabilities, (T, V) to (T,)."""
+    exact = _log_softmax(expected)  # the peer's sum to one in float32
+    result: npt.NDArray[np.float64] = (np.exp(exact) * (exact - actual)).sum(axis=1)
+    return result
 
 
 def _log_softmax(rows: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from engine import quant
 from engine.gguf.types import GgmlType
-from engine.models import ARCHITECTURES
 from support import tiny_qwen2, vocabularies
 from support.tiny_qwen2 import Shape, Tensors
 
@@ -47,6 +46,21 @@ MIXES: Mapping[str, tuple[TypeOf, Shape]] = {
 }
 
 
+ROPE_SCALINGS: Mapping[str, dict[str, Any]] = {
+    "F32, linear": {"type": "linear", "factor": 4.0},
+    "F32, yarn": {"type": "yarn", "factor": 4.0, "original_context_length": 64},
+}
+"""Metadata under `<architecture>.rope.scaling.`."""
+
+ROPE_FACTORS = "F32, rope factors"
+"""Llama 3's: a tensor with a divisor for each frequency."""
+
+
+def cases(architecture: str) -> list[str]:
+    """Names of what is written of an architecture."""
+    return [*MIXES, *ROPE_SCALINGS, *([ROPE_FACTORS] if architecture == "llama" else [])]
+
+
 def _qwen2(shape: Shape, seed: int) -> tuple[Tensors, dict[str, Any]]:
     return tiny_qwen2.random_tensors(shape, seed), tiny_qwen2.metadata(shape)
 
@@ -56,7 +70,7 @@ def _llama(shape: Shape, seed: int) -> tuple[Tensors, dict[str, Any]]:
     keys = vocabularies.sentencepiece()
     tensors = _without_biases(tiny_qwen2.random_tensors(shape, seed))
     rng = np.random.default_rng(seed + 1)
-    for name in tensors.keys() & {"token_embd.weight", "output.weight"}:
+    for name in ("token_embd.weight", "output.weight")[: 2 - shape.tied]:
         rows = rng.standard_normal((len(keys["tokens"]), shape.hidden), dtype=np.float32)
         tensors[name] = rows * tensors[name].std()
     values = {key.replace("qwen2.", "llama."): value for key, value in tiny_qwen2.metadata(shape).items()}
@@ -92,24 +106,25 @@ WRITERS: Mapping[str, Callable[[Shape, int], tuple[Tensors, dict[str, Any]]]] = 
 """Tensors under their GGUF names and metadata, of a shape and a seed."""
 
 
-def without_writer() -> list[str]:
-    """Architectures of the engine that no random model can be written of."""
-    return sorted(ARCHITECTURES.keys() - WRITERS.keys())
-
-
-def write(path: Path, architecture: str, mix: str, seed: int = 0) -> Path:
+def write(path: Path, architecture: str, case: str, seed: int = 0) -> Path:
     """A complete model file.
 
     Raises:
-        LookupError: nothing here writes this architecture, or there is no such mix.
+        LookupError: nothing here writes this architecture, or it has no such case.
     """
     if architecture not in WRITERS:
         have = ", ".join(WRITERS)
         raise LookupError(f"no writer of random models for {architecture!r}; add one beside those for {have}")
-    type_of, shape = MIXES[mix]
+    if case not in cases(architecture):
+        raise LookupError(f"no case {case!r} of {architecture}; there are {'; '.join(cases(architecture))}")
+    type_of, shape = MIXES.get(case, MIXES["F32"])
     tensors, values = WRITERS[architecture](shape, seed)
     if shape.tied:
         tensors["token_embd.weight"] /= 4  # it is the output as well, and logits are of order 1
+    if case == ROPE_FACTORS:
+        tensors["rope_freqs.weight"] = np.geomspace(1, 8, shape.head_dim // 2, dtype=np.float32)
+    scaling = ROPE_SCALINGS.get(case, {})
+    values |= {f"{architecture}.rope.scaling.{key}": value for key, value in scaling.items()}
     rng = np.random.default_rng(seed)
 
     def encode(type_: GgmlType, tensor: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
@@ -134,7 +149,7 @@ def pack(type_: GgmlType, tensor: npt.NDArray[np.float32], rng: np.random.Genera
 
 
 def _set_scales(blocks: npt.NDArray[np.uint8], type_: GgmlType, scales: npt.NDArray[np.float64]) -> None:
-    for at, mean_quant in zip(quant.CODECS[type_].SCALES, (1, _MEAN_QUANT.get(type_)), strict=False):
+    for at, mean_quant in zip(quant.CODECS[type_].SCALES, (1.0, _MEAN_QUANT.get(type_, 1.0)), strict=False):
         blocks[:, at : at + 2] = (scales * mean_quant).astype("<f2").view(np.uint8).reshape(-1, 2)
 
 

@@ -25,8 +25,8 @@ class Peer(Protocol):
 
     def tokenize(self, text: str, *, special: bool) -> list[int]: ...
 
-    def logprobs(self, ids: list[int]) -> npt.NDArray[np.float64]:
-        """(T, V): natural logarithms of the next token's probabilities at each position."""
+    def logprobs(self, ids: list[int], *, last: int) -> npt.NDArray[np.float64]:
+        """(last, V): natural logarithms of the next token's probabilities at the last positions."""
         ...
 
     def greedy(self, ids: list[int], new: int) -> tuple[list[int], str]:
@@ -93,8 +93,8 @@ class _Process:
         ids: list[int] = self._ask({"tokenize": text, "special": special})["ids"]
         return ids
 
-    def logprobs(self, ids: list[int]) -> npt.NDArray[np.float64]:
-        return np.array(self._ask({"logprobs": ids})["logprobs"], np.float64)
+    def logprobs(self, ids: list[int], *, last: int) -> npt.NDArray[np.float64]:
+        return np.array(self._ask({"logprobs": ids, "last": last})["logprobs"], np.float64)
 
     def greedy(self, ids: list[int], new: int) -> tuple[list[int], str]:
         answer = self._ask({"greedy": ids, "new": new})
