@@ -146,6 +146,10 @@ class Box:
             stream.close()
         self._folder.cleanup()
 
+    def visible_processes(self) -> int:
+        """How many processes of the box this process sees, and with them the memory that they use."""
+        return len(_tree(self._process.pid))
+
     def code(self) -> int | None:
         """Exit code once the process has ended: 128 + n for signal n inside the box."""
         try:
@@ -212,16 +216,21 @@ class Box:
             raise LimitError("memory")
 
 
+def _tree(root: int) -> list[int]:
+    """Ids of a process and everything below it; those that have ended meanwhile may be missing."""
+    processes = [root]
+    for process in processes:
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{process}/task").iterdir():
+                processes.extend(map(int, (task / "children").read_text().split()))
+    return processes
+
+
 def _resident_bytes(root: int) -> int:
     """Memory of a process and everything below it, without what is shared with files."""
-    total, processes = 0, [root]
-    while processes:
-        place = Path("/proc") / str(processes.pop())
-        try:
-            _, resident, shared, *_ = (place / "statm").read_text().split()
-            total += (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
-            for task in (place / "task").iterdir():
-                processes.extend(map(int, (task / "children").read_text().split()))
-        except (OSError, ValueError):
-            continue  # it has ended meanwhile
-    return total
+    pages = 0
+    for process in _tree(root):
+        with contextlib.suppress(OSError, ValueError):
+            _, resident, shared, *_ = Path(f"/proc/{process}/statm").read_text().split()
+            pages += int(resident) - int(shared)
+    return pages * os.sysconf("SC_PAGE_SIZE")

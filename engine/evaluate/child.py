@@ -177,8 +177,8 @@ class _Strict(ast.NodeTransformer):
         return call if isinstance(node.ops[0], ast.Eq) else ast.UnaryOp(ast.Not(), call)
 
 
-def count(_job: Job, _receive: Callable[[], Job], send: Callable[[Job], None]) -> NoReturn:
-    """Start processes until the limit; twice the limit is enough to know that there is none."""
+def count(_job: Job, receive: Callable[[], Job], send: Callable[[Job], None]) -> NoReturn:
+    """Start processes until the limit, and keep them; twice the limit is enough to know that there is none."""
     limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
     started = 1
     try:
@@ -190,6 +190,7 @@ def count(_job: Job, _receive: Callable[[], Job], send: Callable[[Job], None]) -
     except OSError:
         pass
     send({"processes": started})
+    receive()
     os._exit(0)
 
 

@@ -25,6 +25,7 @@ _WRONG: Final = {
 }
 """Bodies that are right for no problem."""
 
+_NONE: Final = "no isolation for generated code here"
 _PROBE_WALL_S: Final = 10.0
 
 
@@ -58,7 +59,7 @@ def self_check(problems: Sequence[Problem], judge: Callable[[Problem, str], Verd
 
 
 def check_process_limit(limits: Limits, *, isolated: bool) -> None:
-    """See the limit on processes hold: for some users and kernels it does not.
+    """See the limit on processes hold, and their memory watched: for some users and kernels neither is so.
 
     Raises:
         BoxError: it does not hold.
@@ -69,9 +70,10 @@ def check_process_limit(limits: Limits, *, isolated: bool) -> None:
             box.send({"role": "count"}, deadline)
             counted = box.receive(deadline)
         except (LimitError, PlainValueError) as err:
-            raise BoxError(f"no isolation for generated code here: processes could not be counted: {err}") from err
+            raise BoxError(f"{_NONE}: processes could not be counted: {err}") from err
+        seen = box.visible_processes()
     processes = (counted or {}).get("processes")
     if not isinstance(processes, int) or processes > limits.processes:
-        raise BoxError(
-            f"no isolation for generated code here: {processes} processes ran, the limit is {limits.processes}"
-        )
+        raise BoxError(f"{_NONE}: {processes} processes ran, the limit is {limits.processes}")
+    if seen < processes:
+        raise BoxError(f"{_NONE}: {processes} processes ran, and /proc shows {seen}, so their memory has no limit")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from engine.evaluate.problems import bundled_path
+from support.isolation import isolation  # noqa: F401 - a fixture
 from support.q4k import environment, q4k
 
 ALLOW = "--allow-code-execution"
@@ -48,6 +49,7 @@ def test_code_is_not_run_unless_allowed(tmp_path: Path):
     assert (ended.stdout, ended.code) == ("", 2)
 
 
+@pytest.mark.usefixtures("isolation")
 def test_figure_states_its_parts(tmp_path: Path):
     path = write(tmp_path / "p.jsonl", FACTORIAL, THIRD)
     out = tmp_path / "report.json"
@@ -87,6 +89,7 @@ def test_figure_states_its_parts(tmp_path: Path):
     assert "def factorial" in first["program"]
 
 
+@pytest.mark.usefixtures("isolation")
 def test_json_is_one_object_and_problems_can_be_fewer(tmp_path: Path):
     path = write(tmp_path / "p.jsonl", FACTORIAL, THIRD)
     ended = q4k("eval", "--teacher", "--humaneval", path, "--style", "docstring", ALLOW, "--json", "--problems", "1")
@@ -95,6 +98,7 @@ def test_json_is_one_object_and_problems_can_be_fewer(tmp_path: Path):
     assert ended.code == 0
 
 
+@pytest.mark.usefixtures("isolation")
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -158,6 +162,7 @@ def test_without_isolation_nothing_runs(tmp_path: Path):
     assert (done.stdout, done.returncode) == ("", 4)
 
 
+@pytest.mark.usefixtures("isolation")
 def test_bundled_problems_are_the_default():
     ended = q4k("eval", "--teacher", ALLOW, "--problems", "1", "--json", "--style", "docstring")
     report = json.loads(ended.stdout)

@@ -16,6 +16,9 @@ from engine.evaluate.box import Limits
 from engine.evaluate.judge import judge
 from engine.evaluate.problems import Problem
 from support import hostile_completions
+from support.isolation import isolation  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.usefixtures("isolation")
 
 LIMITS = Limits(cpu_s=1, wall_s=1.5)
 SECRET = 918273645
