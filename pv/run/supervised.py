@@ -19,10 +19,12 @@ import importlib.metadata
 import platform
 import re
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -35,6 +37,8 @@ from pv.run.shadow import shadowed
 _VERSIONS_OF = ("numpy", "numba", "torch", "triton")
 _EXCEPTION = re.compile(r"[\w.]+: ")
 _MAX_DETAIL = 4000
+_PATIENCE_S = 0.5
+"""With threads that a test leaves behind; pools that live on cost it once."""
 _MAX_MESSAGE = 300
 FORCED_FAILURE = "forced by pv to prove that a failure is reported"
 
@@ -142,6 +146,7 @@ class Supervised:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        self._threads = frozenset(threading.enumerate())
         self._send("begin", id=item.nodeid)
         result = yield
         if self._fault is not None:
@@ -164,6 +169,8 @@ class Supervised:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_teardown(self) -> Generator[None, None, None]:
+        # pytest makes an error of what a thread raised, if it has by now.
+        _wait_for([thread for thread in threading.enumerate() if thread not in self._threads])
         yield from self._observe("teardown")
 
     def _observe(self, when: str) -> Generator[None, None, None]:
@@ -219,6 +226,13 @@ class Supervised:
 
     def _relative(self, text: str) -> str:
         return text.replace(f"{self._root}/", "")
+
+
+def _wait_for(threads: Sequence[threading.Thread]) -> None:
+    until = monotonic() + _PATIENCE_S
+    for thread in threads:
+        if thread is not threading.current_thread():
+            thread.join(max(0.0, until - monotonic()))
 
 
 def _is_from_pytest_itself(error: BaseException | None) -> bool:
