@@ -1,4 +1,4 @@
-"""Q4_K, Q6_K and Q8_0 read one weight at a time, from the definition of the formats, in exact arithmetic.
+"""Q4_K, Q5_K, Q6_K, Q8_0 and Q5_0 read one weight at a time, from the definition of the formats, in exact arithmetic.
 
     Q4_K, 144 bytes, 256 weights in 8 sub-blocks j of 32        w = d * s[j] * q - dmin * m[j]
         0 d, 2 dmin (float16), 4 packed 6-bit s and m, 16 quants: byte 16 + 32 (j // 2) + l, low nibble for even j
@@ -11,9 +11,11 @@
         0 d (float16), 2 q (int8)
 
 Every factor is an integer times a power of two, so a Python float holds each result exactly: for Q4_K a multiple of
-2^-24 below 2^27, 51 of its 53 bits; for the others a product of at most 23 significant bits.
+2^-24 below 2^28, 52 of its 53 bits (Q5_K too); for the others a product of at most 23 significant bits.
 
-Source: block_q4_K, block_q6_K, block_q8_0 in ggml-common.h; the loops of dequantize_row_* in ggml-quants.c.
+    Q5_K, 176 bytes, and Q5_0, 22 bytes: at their functions
+
+Source: block_q4_K, block_q5_K, block_q6_K, block_q8_0, block_q5_0 in ggml-common.h; loops of dequantize_row_* in ggml-quants.c.
 """
 
 from __future__ import annotations
@@ -70,3 +72,25 @@ def q8_0(block: bytes) -> list[float]:
     """32 weights of one block."""
     d = half(block, 0)
     return [d * int8(byte) for byte in block[2:34]]
+
+
+def q5_k(block: bytes) -> list[float]:
+    """256 weights of one block: Q4_K's header, 32 bytes of fifth bits (bit j of byte l), 128 bytes of nibbles."""
+    nibbles = q4_k(block[:16] + block[48:])
+    d = half(block, 0)
+    weights = []
+    for j in range(8):
+        packed = block[4:16]
+        scale = packed[j] % 64 if j < 4 else packed[4 + j] % 16 + 16 * (packed[j - 4] // 64)
+        for lane in range(32):
+            fifth = block[16 + lane] >> j & 1
+            weights.append(nibbles[32 * j + lane] + d * scale * 16 * fifth)
+    return weights
+
+
+def q5_0(block: bytes) -> list[float]:
+    """32 weights of one block: d, 4 bytes of fifth bits (bit i of weight i), nibbles of weights i and 16 + i."""
+    d = half(block, 0)
+    fifths = int.from_bytes(block[2:6], "little")
+    quants = [block[6 + i % 16] // 16 if i >= 16 else block[6 + i] % 16 for i in range(32)]
+    return [d * (quant + 16 * (fifths >> i & 1) - 16) for i, quant in enumerate(quants)]

@@ -269,3 +269,142 @@ def no_gpu_ignored() -> Iterator[None]:
     names = " ".join([*before, "no_gpu_ignored"])
     with mock.patch.dict(os.environ, {IN_CHILD: names}), mock.patch.object(Llm, "__init__", probing):
         yield
+
+
+@contextmanager
+def integer_activations_clipped() -> Iterator[None]:
+    """Activations beyond 8 times their rms are cut before they are rounded: outlier channels lose their size."""
+    from engine.ops.cpu import activations
+
+    original = activations.quantise
+
+    def clipped(x: npt.NDArray[np.float32], *arguments: Any) -> None:
+        reach = 8 * float(np.sqrt(np.mean(np.square(x))))
+        original(np.clip(x, -reach, reach).astype(np.float32), *arguments)
+
+    with mock.patch.object(activations, "quantise", clipped):
+        yield
+
+
+@contextmanager
+def integer_low_plane_dropped() -> Iterator[None]:
+    """Of 16-bit activations only the high byte takes part; 8-bit ones lose their lowest bit."""
+    from engine.ops.cpu import activations
+
+    original = activations.quantise
+
+    def halved(x: Any, planes: int, block: int, values: Any, scales: Any) -> None:
+        original(x, planes, block, values, scales)
+        columns = x.shape[1]
+        if planes == 2:
+            values.reshape(len(x), 2, columns)[:, 1] = 0
+        else:
+            values &= -2
+
+    with mock.patch.object(activations, "quantise", halved):
+        yield
+
+
+@contextmanager
+def integer_offsets_dropped() -> Iterator[None]:
+    """Offsets of quants, and minimums of Q4_K and Q5_K, are not subtracted."""
+    from engine.ops.cpu import activations
+
+    offsets, digits = activations.offsets, activations.digits
+
+    def without(run: Any) -> Any:
+        def wrong(*arguments: Any) -> None:
+            run(*arguments)
+            arguments[-1][...] = 0
+
+        return wrong
+
+    changed = {"offsets": without(offsets), "digits": without(digits)}
+    with mock.patch.multiple(activations, **changed):
+        yield
+
+
+@contextmanager
+def integer_rows_shifted() -> Iterator[None]:
+    """Rows of the last, unfinished group are the ones before them."""
+    from engine.ops.cpu import interleave
+
+    original = interleave.interleave
+
+    def shifted(weight: Any, lanes: int, threads: int) -> Any:
+        rows = np.maximum(np.arange(len(weight.data)) - (len(weight.data) % lanes != 0), 0)
+        moved = replace(weight, data=np.ascontiguousarray(weight.data[rows]))
+        return original(moved, lanes, threads)
+
+    with mock.patch.object(interleave, "interleave", shifted):
+        yield
+
+
+@contextmanager
+def integer_tile_rounds_otherwise() -> Iterator[None]:
+    """Products of several tokens join their blocks in another order than those of one."""
+    from engine.ops.cpu.integer import IntegerOps
+
+    original = IntegerOps.matmul
+
+    def otherwise(self: IntegerOps, x: Any, weight: Any) -> Any:
+        out = original(self, x, weight)
+        return out if len(x) == 1 else out * np.float32(1 + 2.0**-22)
+
+    with mock.patch.object(IntegerOps, "matmul", otherwise):
+        yield
+
+
+@contextmanager
+def _in_child_too(name: str) -> Iterator[None]:
+    before: Sequence[str] = os.environ.get(IN_CHILD, "").split()
+    with mock.patch.dict(os.environ, {IN_CHILD: " ".join([*before, name])}):
+        yield
+
+
+@contextmanager
+def integer_weights_decoded() -> Iterator[None]:
+    """Every product of the fast precisions takes a float32 copy of its weight, which is kept; in a child as well."""
+    from engine import quant
+    from engine.gguf.types import GgmlType
+    from engine.ops.cpu import floats
+    from engine.ops.cpu.integer import IntegerOps
+
+    copies: dict[int, Any] = {}
+
+    def decoded(self: IntegerOps, x: Any, weight: Any) -> Any:
+        if id(weight) not in copies:
+            values = np.ascontiguousarray(quant.decode(weight.type, weight.data))
+            copies[id(weight)] = weight, replace(weight, type=GgmlType.F32, data=values.view(np.uint8))
+        return floats.matmul(self.pool, x, copies[id(weight)][1])
+
+    with _in_child_too("integer_weights_decoded"), mock.patch.object(IntegerOps, "matmul", decoded):
+        yield
+
+
+@contextmanager
+def integer_weights_copied() -> Iterator[None]:
+    """Rearranged weights are kept beside a copy of those of the file; in a child as well."""
+    from engine.ops.cpu import interleave
+
+    original, kept = interleave.interleave, []
+
+    def copied(weight: Any, lanes: int, threads: int) -> Any:
+        kept.append(weight.data.copy())
+        return original(weight, lanes, threads)
+
+    with _in_child_too("integer_weights_copied"), mock.patch.object(interleave, "interleave", copied):
+        yield
+
+
+@contextmanager
+def integer_products_by_decoding() -> Iterator[None]:
+    """The fast precisions multiply as float32 does: weights decoded at every use."""
+    from engine.ops.cpu import floats
+    from engine.ops.cpu.integer import IntegerOps
+
+    def slow(self: IntegerOps, x: Any, weight: Any) -> Any:
+        return floats.matmul(self.pool, x, weight)
+
+    with mock.patch.object(IntegerOps, "matmul", slow):
+        yield
