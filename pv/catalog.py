@@ -143,7 +143,12 @@ def discover(root: Path, paths: Sequence[Path], settings: Settings) -> list[Path
 
 
 def _existing(root: Path, folders: Iterable[str]) -> list[Path]:
-    return [root / folder for folder in folders if (root / folder).exists()]
+    """Of several folders in the settings, a missing one is an error; a missing only one is nothing to check."""
+    missing = [folder for folder in folders if not (root / folder).exists()]
+    found = [root / folder for folder in folders if folder not in missing]
+    if missing and found:
+        raise UsageError(f"{missing[0]}: no such folder; 'contracts' in [tool.pv] names it")
+    return found
 
 
 def _search(folder: Path, shown: Path) -> Iterator[Path]:

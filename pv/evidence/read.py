@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,10 +21,13 @@ class Evidence:
     aborted: tuple[Aborted, ...]
     blocks: Blocks
 
+    def problems(self) -> tuple[str, ...]:
+        """What no run of pv leaves behind, one line each: somebody changed the store."""
+        return _counted(item for item in self.ignored if not item.is_harmless)
+
     def notes(self) -> tuple[str, ...]:
-        """What a reader of a verdict has to know about the store, one line each; empty if nothing is odd."""
-        reasons = Counter(_general(item) for item in self.ignored)
-        said = [f"{count} evidence records do not count: {why}" for why, count in sorted(reasons.items())]
+        """What else a reader of a verdict has to know about the store, one line each; empty if nothing is odd."""
+        said = [*_counted(item for item in self.ignored if item.is_harmless)]
         if self.aborted:
             runs = ", ".join(item.run for item in self.aborted[:3])
             more = f" and {len(self.aborted) - 3} more" if len(self.aborted) > 3 else ""
@@ -43,6 +47,11 @@ def read_evidence(folder: Path, *, now: datetime | None = None) -> Evidence:
         others = f", and {more} more problems" if more else ""
         raise EvidenceError(f"{folder.name}/{first}{others}; see pv evidence verify")
     return Evidence(tuple(found.records.values()), tuple(found.ignored), tuple(found.aborted), Blocks(found.blocks))
+
+
+def _counted(ignored: Iterable[Ignored]) -> tuple[str, ...]:
+    reasons = Counter(_general(item) for item in ignored)
+    return tuple(f"{count} evidence records do not count: {why}" for why, count in sorted(reasons.items()))
 
 
 def _general(item: Ignored) -> str:

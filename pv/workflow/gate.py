@@ -77,6 +77,7 @@ def answer(root: Path, settings: Settings, name: str, targets: Sequence[str], *,
     try:
         facts = gather(root, settings)
         notes.extend(facts.notes)
+        problems.extend(Problem("evidence", said, "pv evidence verify") for said in facts.problems)
     except (EvidenceError, UsageError) as err:
         problems.append(Problem("evidence", str(err), "pv evidence verify" if isinstance(err, EvidenceError) else ""))
     seen: dict[tuple[str, str], Seen] = {}

@@ -73,6 +73,8 @@ class Facts:
     """By (contract id, falsifier id)."""
     prints: Fingerprints
     count: int
+    problems: tuple[str, ...]
+    """What somebody did to the store; it keeps a gate from YES."""
     notes: tuple[str, ...]
     blocks: Blocks
 
@@ -106,7 +108,7 @@ def facts_of(evidence: Evidence, prints: Fingerprints) -> Facts:
     for stored in evidence.records:
         predicate = stored.statement.predicate
         by_falsifier[predicate.contract, predicate.falsifier].append(stored)
-    return Facts(by_falsifier, prints, len(evidence.records), evidence.notes(), evidence.blocks)
+    return Facts(by_falsifier, prints, len(evidence.records), evidence.problems(), evidence.notes(), evidence.blocks)
 
 
 def standings(
@@ -130,7 +132,7 @@ def standings(
                 unreadable.append((falsifier.id, trouble))
             found[falsifier.id] = falsifier_standing(falsifier, proofs)
         judged.append(contract_standing(contract, found, today=today))
-    return Standings(tuple(judged), facts.count, tuple(unreadable), facts.notes, facts.blocks)
+    return Standings(tuple(judged), facts.count, tuple(unreadable), (*facts.problems, *facts.notes), facts.blocks)
 
 
 def _proof(

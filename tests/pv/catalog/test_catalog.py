@@ -66,6 +66,12 @@ def test_empty_selection_is_never_green(root: Path) -> None:
         discover(root, [], Settings(contracts=("claims", "more")))
 
 
+def test_one_missing_folder_of_the_settings_is_an_error(root: Path) -> None:
+    """A misspelt folder would hide its contracts."""
+    with pytest.raises(UsageError, match=r"^contarcts: no such folder; 'contracts' in \[tool\.pv\] names it$"):
+        discover(root, [], Settings(contracts=("contracts", "contarcts")))
+
+
 def test_folder_links_are_not_followed(root: Path) -> None:
     (root / "contracts" / "loop").symlink_to(root / "contracts", target_is_directory=True)
     assert len(discover(root, [], SETTINGS)) == 2

@@ -336,3 +336,17 @@ class TestRegistration:
         )
         said = project("gate", "ship", "--target", "cpu")
         assert "git history: the clone is shallow; run git fetch --unshallow (FALSIFY-DOUBLE-001)\n" in said.out
+
+
+def test_a_store_that_somebody_changed_opens_no_gate(project):
+    """The ledger is replaced by one that never saw the first run, whose record stays."""
+    root = project.folder
+    (root / "contracts/gates/ship.yaml").write_text(GATE.replace(", cuda", ""))
+    assert project("gate", "ship").code == 0
+    [ledger] = (root / "evidence/ledger").iterdir()
+    ledger.unlink()
+    assert process("discharge", cwd=root).code == 0
+    said = project("gate", "ship")
+    assert said.code == 4
+    assert "1 evidence records do not count: no ledger line names this record; it was not written by a run" in said.out
+    assert "pv evidence verify" in said.out

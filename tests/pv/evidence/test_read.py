@@ -42,7 +42,8 @@ def test_a_record_that_no_line_names_counts_for_nothing(tmp_path):
     Store(tmp_path).add(make_statement(run="r1", falsifier="F-9"))
     found = read_evidence(tmp_path)
     assert len(found.records) == 1
-    assert found.notes() == ("1 evidence records do not count: no ledger line names this record; "
+    assert found.notes() == ()
+    assert found.problems() == ("1 evidence records do not count: no ledger line names this record; "
                              "it was not written by a run",)  # fmt: skip
 
 
@@ -51,7 +52,8 @@ def test_a_record_without_a_possible_time_counts_for_nothing(tmp_path, started):
     add_run(tmp_path, "r1", [{"started": started}])
     found = read_evidence(tmp_path)
     assert found.records == ()
-    assert found.notes() == ("1 evidence records do not count: they are from the future, or have no valid time",)
+    assert found.notes() == ()
+    assert found.problems() == ("1 evidence records do not count: they are from the future, or have no valid time",)
 
 
 def test_records_of_another_version_are_counted_and_left_aside(tmp_path):
