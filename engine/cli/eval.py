@@ -30,6 +30,8 @@ def command(
     backend: options.Backend = None,
     gpu: options.Gpu = None,
     precision: options.Precision = None,
+    threads: options.Threads = None,
+    kv_cache: options.KvCache = None,
     allow_fallback: options.AllowFallback = False,
     allow_code_execution: Annotated[
         bool, typer.Option("--allow-code-execution", help="Run what the model writes, in a box; needed.")
@@ -67,7 +69,7 @@ def command(
     asked = files.load(path)[:problems]
     from engine.cli.text import say_what_runs
 
-    with options.load(model, teacher, backend, gpu, precision, allow_fallback) as llm:
+    with options.load(model, teacher, backend, gpu, precision, allow_fallback, threads, kv_cache) as llm:
         say_what_runs(llm)
         report = evaluate(
             llm,

@@ -23,6 +23,8 @@ def command(
     gpu: options.Gpu = None,
     backend: options.Backend = None,
     precision: options.Precision = None,
+    threads: options.Threads = None,
+    kv_cache: options.KvCache = None,
     allow_fallback: options.AllowFallback = False,
 ) -> None:
     """Serve a model over HTTP, in the form of OpenAI's API.
@@ -40,7 +42,7 @@ def command(
     from engine.cli.text import say_what_runs
     from engine.serve.run import Settings, serve
 
-    with options.load(model, teacher, backend, gpu, precision, allow_fallback) as llm:
+    with options.load(model, teacher, backend, gpu, precision, allow_fallback, threads, kv_cache) as llm:
         say_what_runs(llm)
         serve(llm, Settings(host, port, max_queue, max_tokens), say=say)
 
