@@ -48,8 +48,8 @@ def main(arguments: list[str], connect: Connect | None = None) -> int:
     )
     parser.add_argument("--peer", default=sys.executable, metavar="PYTHON", help="an interpreter with xllamacpp")
     asked = parser.parse_args(arguments)
-    if unknown := sorted(set(asked.models) - set(names())):
-        parser.error(f"no model {unknown[0]!r}; there are: {'; '.join(names())}")
+    if unknown := [name for name in asked.models if name not in names() and not Path(name).is_file()]:
+        parser.error(f"no model and no file {unknown[0]!r}; models: {'; '.join(names())}")
     connect = connect or Processes(asked.peer)
     try:
         facts = connect.facts()
@@ -82,12 +82,12 @@ def names() -> list[str]:
 
 
 def compare_one(name: str, folder: Path, connect: Connect) -> Comparison:
-    """One model, written first if it is not the teacher."""
+    """One model: the teacher, a file of somebody's, or one that is written first."""
+    path, questions = Path(name), ()
     if name == "teacher":
         path, questions = teacher_path(), QUESTIONS
-    else:
-        architecture, case = name.split(" ", 1)
-        path, questions = oracle_models.write(folder / "model.gguf", architecture, case), ()
+    elif name in names():
+        path = oracle_models.write(folder / "model.gguf", *name.split(" ", 1))
     with connect.load(path, CONTEXT) as peer:
         return compare(path, peer, questions)
 

@@ -225,6 +225,15 @@ def test_an_architecture_without_a_writer_is_not_passed(
     assert "NOT COMPARED: no writer of random models for 'mamba'" in capsys.readouterr().out
 
 
+def test_a_file_is_compared_and_an_unknown_name_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = oracle_models.write(tmp_path / "model.gguf", "qwen2", "F32")
+    assert oracle.main([str(path)], StandIn(Right)) == 0
+    assert "1 models compared; different or not compared: none" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        oracle.main(["qwen2 Q9_K"], StandIn(Right))
+    assert "no model and no file 'qwen2 Q9_K'" in capsys.readouterr().err
+
+
 def test_limits() -> None:
     """By hand: a KL of 0.01 is an error of variance 0.02 per logit, of 0.04 in a difference, 3 x 0.2 nats."""
     assert gap_limit(0.01) == pytest.approx(0.6)
