@@ -66,7 +66,8 @@ def few_programs() -> Iterator[None]:
     table = configs.TABLES[0]
     matvec = {kind: replace(tile, rows=512) for kind, tile in table.matvec.items()}
     gated = {kind: replace(tile, rows=1024) for kind, tile in table.gated.items()}
-    with mock.patch.dict(configs.TABLES, {0: replace(table, matvec=matvec, gated=gated)}):
+    matmul = {kind: replace(tile, rows=512) for kind, tile in table.matmul.items()}
+    with mock.patch.dict(configs.TABLES, {0: replace(table, matvec=matvec, gated=gated, matmul=matmul)}):
         yield
 
 
