@@ -69,7 +69,8 @@ def load_on(backend: str, file: GgufFile, precision: str | None = None, threads:
         return on_device.OnDevice(file, load_model, precision=precision or DEFAULT_PRECISION["cuda"])
     ops = load_ops(backend)
     if backend == "cpu" and (precision, threads) != (None, None):
-        from engine.ops.cpu.precisions import IntegerOps, ops_for
+        from engine.ops.cpu.integer import IntegerOps
+        from engine.ops.cpu.precisions import ops_for
 
         ops = ops_for(precision or DEFAULT_PRECISION["cpu"], threads)
         if isinstance(ops, IntegerOps):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from engine.gguf.reader import open_gguf
 from engine.llm import Llm
+from engine.models import load_on
+from engine.models.protocol import Model
 from falsifiers.support import engines, prompts
 from falsifiers.support.recorder import Recorder
 
@@ -19,11 +23,29 @@ def test_no_float32_copy_is_held(pv: Recorder) -> None:
 
     Seen failing under weights_decoded_at_load.
     """
-    warm = engines.model(pv.model, "cpu")  # loading compiled code would be traced as well, slowly
+    share = _held(pv, lambda: engines.model(pv.model, "cpu"))
+    pv.record("bytes held over bytes of the file", share, limit=0.15)
+
+
+@pytest.mark.falsifies("FALSIFY-WEIGHTS-QUANTISED-003")
+@pytest.mark.parametrize("precision", ["q8", "q16"])
+def test_rearranged_weights_are_held_once(pv: Recorder, precision: str) -> None:
+    """Refuted by arrays that numpy still holds after prefill and decode, the KV cache aside, above 1.15 of the file.
+
+    Seen failing under weights_decoded_at_load, integer_weights_copied and integer_weights_decoded.
+    """
+    share = _held(pv, lambda: load_on("cpu", open_gguf(pv.model), precision))
+    pv.record("bytes held over bytes of the file", share, limit=1.15)
+
+
+def _held(pv: Recorder, load: Callable[[], Model]) -> float:
+    """Bytes of arrays that a loaded model holds after it has answered, besides its KV cache, over the file's size."""
+    warm = load()  # loading compiled code would be traced as well, slowly
     warm.forward(range(2), warm.new_cache())
+    del warm
     tracemalloc.start()
     try:
-        model = engines.model(pv.model, "cpu")
+        model = load()
         cache = model.new_cache()
         model.forward(range(8), cache)
         model.forward([8], cache)
@@ -33,8 +55,7 @@ def test_no_float32_copy_is_held(pv: Recorder) -> None:
         tracemalloc.stop()
     engines.ran_on(pv, model.ops)
     assert held >= cache.size_bytes, "numpy's memory is not traced"
-    size = pv.model.stat().st_size
-    pv.record("bytes held over bytes of the file", (held - cache.size_bytes) / size, limit=0.15)
+    return (held - cache.size_bytes) / pv.model.stat().st_size
 
 
 @pytest.mark.falsifies("FALSIFY-WEIGHTS-QUANTISED-002")

@@ -15,7 +15,8 @@ Every factor is an integer times a power of two, so a Python float holds each re
 
     Q5_K, 176 bytes, and Q5_0, 22 bytes: at their functions
 
-Source: block_q4_K, block_q5_K, block_q6_K, block_q8_0, block_q5_0 in ggml-common.h; loops of dequantize_row_* in ggml-quants.c.
+Source: block_q4_K, block_q5_K, block_q6_K, block_q8_0, block_q5_0 in ggml-common.h;
+loops of dequantize_row_* in ggml-quants.c.
 """
 
 from __future__ import annotations

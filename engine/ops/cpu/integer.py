@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -136,7 +137,8 @@ class IntegerOps:
         self.rms_norm(x, x[0], eps=1.0)
         self.swiglu(x, x)
         self.rope(heads, first, theta=1.0)
-        for cached in (heads, heads.astype(np.float16)):
+        narrow: Any = heads.astype(np.float16)
+        for cached in (heads, narrow):
             self.attention(heads, cached, cached, first)
         self.pool.prepare()
         release_compiler()
