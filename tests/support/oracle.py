@@ -50,11 +50,12 @@ class Limits:
 
 
 def gap_limit(kl: float) -> float:
-    """Between two tokens that change places: three standard deviations of the difference of two logits.
+    """Between two tokens that change places: five standard deviations of the difference of two logits.
 
-    An error of variance s in each logit gives a KL of s / 2; the difference of two has the variance 2 s.
+    An error of variance s in each logit gives a KL of s / 2; the difference of two has the variance 2 s. Five, because
+    thousands of positions are compared.
     """
-    return 3 * math.sqrt(4 * kl)
+    return 5 * math.sqrt(4 * kl)
 
 
 @dataclass
