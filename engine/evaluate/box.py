@@ -88,20 +88,16 @@ class Box:
         self._folder = tempfile.TemporaryDirectory(prefix="q4k-eval-")
         home = "/tmp" if self.isolated else self._folder.name  # noqa: S108
         library = sysconfig.get_path("stdlib")
-        paths = sysconfig.get_paths()
+        visible = [path for path in dict.fromkeys((*_SYSTEM_LIBRARIES, library)) if Path(path).is_dir()]
+        packages = (f"{library}/site-packages", f"{library}/dist-packages")
+        installed = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), str(_PACKAGE_ROOT))
+        hidden = dict.fromkeys((*packages, *installed, *self.hidden))
         setup = {
             "package_root": str(_PACKAGE_ROOT),
             "isolated": self.isolated,
             "limits": self.limits.as_rlimits(),
-            "visible": [path for path in dict.fromkeys((*_SYSTEM_LIBRARIES, library)) if Path(path).is_dir()],
-            "hidden": [
-                f"{library}/site-packages",
-                f"{library}/dist-packages",
-                paths["purelib"],
-                paths["platlib"],
-                str(_PACKAGE_ROOT),
-                *self.hidden,
-            ],
+            "visible": visible,
+            "hidden": [path for path in hidden if any(_is_below(path, folder) for folder in visible)],
         }
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _START.format(root=str(_PACKAGE_ROOT)), json.dumps(setup)],
@@ -214,6 +210,10 @@ class Box:
             raise LimitError("timeout")
         if _resident_bytes(self._process.pid) > self.limits.memory_bytes:
             raise LimitError("memory")
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path != folder and Path(path).is_relative_to(folder)
 
 
 def _tree(root: int) -> list[int]:

@@ -72,14 +72,16 @@ def change_root(visible: Sequence[str], hidden: Sequence[str]) -> None:
     """Make the new root and go there; the working folder is its empty /tmp.
 
     Args:
-        visible: folders to show, read only, at their own places.
+        visible: folders to show, read only, at their own places; a link stays a link.
         hidden: folders inside those to cover with an empty one.
 
     Raises:
         OSError: a step was refused.
     """
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
-    shown = [(path, os.open(path, os.O_PATH)) for path in [*visible, "/dev/null", "/dev/urandom"]]
+    links = [path for path in visible if Path(path).is_symlink()]
+    folders = [path for path in visible if path not in links]
+    shown = [(path, os.open(path, os.O_PATH)) for path in [*folders, "/dev/null", "/dev/urandom"]]
     # /tmp exists everywhere; what it held is reached through the descriptors.
     _mount("tmpfs", "/tmp", "tmpfs", _MS_NOSUID | _MS_NODEV, _ROOT_SIZE)
     box = Path("/tmp/box")
@@ -96,6 +98,9 @@ def change_root(visible: Sequence[str], hidden: Sequence[str]) -> None:
         if not path.startswith("/dev/"):
             _read_only(target)
         os.close(descriptor)
+    for path in links:
+        # Not a second way in: what is hidden below the one would be seen below the other.
+        (box / path.lstrip("/")).symlink_to(Path(path).readlink())
     for path in hidden:
         target = box / path.lstrip("/")
         if target.is_dir():

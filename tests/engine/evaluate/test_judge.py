@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sysconfig
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from engine.errors import BoxError, VoidError
 from engine.evaluate import box
 from engine.evaluate.box import Box, Limits
 from engine.evaluate.judge import Verdict, judge
-from engine.evaluate.problems import Problem
+from engine.evaluate.problems import Problem, bundled_path
 from engine.evaluate.selfcheck import SelfCheck, check_process_limit, self_check
 from support.isolation import isolation  # noqa: F401 - a fixture
 
@@ -178,3 +179,16 @@ def test_without_isolation_values_and_limits_decide_as_well(monkeypatch: pytest.
         for body in ("    return x\n", "    return True\n", "    import time; time.sleep(60)\n")
     ]
     assert outcomes == ["passed", "failed", "timeout"]
+
+
+def test_installed_packages_are_not_seen_on_any_way():
+    """The answers to the bundled problems are in one of them."""
+    library = sysconfig.get_path("stdlib")
+    places = [f"{library}/site-packages", f"/lib/{Path(library).name}/site-packages", str(bundled_path().parent)]
+    look = (
+        "    import os\n"
+        "    listed = [os.listdir(place) if os.path.isdir(place) else [] for place in x]\n"
+        "    return [listed, [os.path.islink(place) for place in ('/lib', '/lib64')]]\n"
+    )
+    links = [Path(place).is_symlink() for place in ("/lib", "/lib64")]
+    assert verdict(f"assert candidate({places!r}) == {[[[], [], []], links]!r}", look) == Verdict("passed", "", 1)
