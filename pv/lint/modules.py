@@ -18,10 +18,10 @@ def is_dotted(name: str) -> bool:
 
 
 class Modules:
-    """Modules below the folders that pytest puts on the import path; read once each."""
+    """Modules below the folders that pytest, or an editable installation, puts on the import path; read once each."""
 
     def __init__(self, root: Path, search: Iterable[str]) -> None:
-        self._folders = [root / entry for entry in dict.fromkeys((".", *search))]
+        self._folders = [root / entry for entry in dict.fromkeys((".", "src", *search))]
         self._modules: dict[str, Module | None] = {}
         self._own: dict[str, bool] = {}
 

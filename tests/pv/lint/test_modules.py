@@ -62,3 +62,12 @@ def test_names_are_unknown_where_the_source_does_not_show_them(modules, name):
 )
 def test_dotted_names(name, expected):
     assert is_dotted(name) is expected
+
+
+def test_src_is_looked_into_without_a_setting(tmp_path: Path) -> None:
+    """As in fingerprints: an editable installation puts it on the import path."""
+    (tmp_path / "src/own").mkdir(parents=True)
+    (tmp_path / "src/own/faults.py").write_text("def one(): ...\n", encoding="utf-8")
+    found = Modules(tmp_path, ()).find("own.faults")
+    assert found is not None
+    assert found.names == {"one"}
