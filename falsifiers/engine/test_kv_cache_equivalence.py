@@ -55,3 +55,39 @@ def test_an_answer_does_not_depend_on_the_one_before(pv: Recorder) -> None:
     pv.record("tokens that differ", longest - same, limit=0, unit="tokens")
     pv.record("tokens compared", longest, limit=1, unit="tokens", bound="at_least")
     pv.record("first logits that differ", compare.bit_mismatches(*logits), limit=0, unit="logits")
+
+
+@pytest.mark.falsifies("FALSIFY-KV-CACHE-003")
+@pytest.mark.parametrize("kind", ["f16", "f32"])
+@pytest.mark.parametrize("precision", ["f32", "q16", "q8"])
+def test_any_split_in_every_precision(pv: Recorder, precision: str, kind: str) -> None:
+    """Refuted by one bit of one logit that depends on how the prompt was split over forwards.
+
+    Seen failing under kv_cache_off_by_one, and in q8 and q16 under integer_tile_rounds_otherwise.
+    """
+    with Llm.load(pv.model, precision=precision, kv_cache=kind) as llm:
+        engines.ran_on(pv, llm.ops)
+        ids = prompts.long_ids(llm, TOKENS)
+        whole = llm.logits(ids)
+        cache = llm.model.new_cache().empty_as(kind)
+        parts = [llm.model.forward(ids[start:end], cache) for start, end in ((0, 1), (1, 8), (8, TOKENS))]
+    pv.record("logits that differ", compare.bit_mismatches(np.concatenate(parts), whole), limit=0, unit="logits")
+    pv.record("positions cached", cache.length, limit=TOKENS, unit="positions", bound="at_least")
+
+
+@pytest.mark.falsifies("FALSIFY-KV-CACHE-004")
+def test_float16_keys_and_values_cost_little(pv: Recorder) -> None:
+    """Refuted by a logit that moves by more than 0.02 deviations, or by none that moves: nothing was rounded.
+
+    Seen failing under kv_cache_keeps_four_bits.
+    """
+    logits = {}
+    for kind in ("f32", "f16"):
+        with Llm.load(pv.model, kv_cache=kind) as llm:
+            engines.ran_on(pv, llm.ops)
+            logits[kind] = llm.logits(prompts.long_ids(llm, 48)).astype(np.float64)
+            pv.record(f"bytes per element, {kind}", llm.kv_cache.view(0)[0].itemsize, unit="bytes")
+    spread = float(np.std(logits["f32"]))
+    moved = compare.worst_error(logits["f16"], logits["f32"]) / spread
+    pv.record("largest difference over the deviation", moved, limit=2e-2)
+    pv.record("smallest difference that shows rounding", moved, limit=1e-7, bound="at_least")

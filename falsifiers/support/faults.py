@@ -408,3 +408,19 @@ def integer_products_by_decoding() -> Iterator[None]:
 
     with mock.patch.object(IntegerOps, "matmul", slow):
         yield
+
+
+@contextmanager
+def kv_cache_keeps_four_bits() -> Iterator[None]:
+    """Keys and values stored as float16 keep four bits of their fraction."""
+    from engine.kv_cache import KvCache
+
+    original = KvCache._write
+
+    def coarse(self: KvCache, layer: int, start: int, k: Any, v: Any) -> None:
+        if self.kind == "f16":
+            k, v = ((x.astype(np.float16).view(np.uint16) & 0xFFC0).view(np.float16) for x in (k, v))
+        original(self, layer, start, k, v)
+
+    with mock.patch.object(KvCache, "_write", coarse):
+        yield
