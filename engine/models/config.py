@@ -45,6 +45,7 @@ class DecoderConfig:
     context_length: int
     rope_theta: float
     rms_norm_eps: float
+    norms_heads: bool
     rotary: Rotary
     windows: tuple[int | None, ...]
     """Per layer: positions a token sees at most, its own included; None for all."""
@@ -105,6 +106,7 @@ class DecoderConfig:
             context_length=context_length,
             rope_theta=theta,
             rms_norm_eps=keys.number("attention.layer_norm_rms_epsilon"),
+            norms_heads=architecture.has_qk_norm,
             rotary=read_rotary(
                 keys, tensors, head_dim=head_dim, theta=theta, context=context_length,
                 adjacent=architecture.adjacent_pairs,

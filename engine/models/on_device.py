@@ -79,7 +79,7 @@ class OnDevice:
             chunk=min(CHUNK, sizes.context_length),
             widths=memory.Widths(
                 sizes.hidden_size, sizes.num_heads * sizes.head_dim, sizes.num_kv_heads * sizes.head_dim,
-                sizes.intermediate_size, sizes.vocab_size,
+                sizes.intermediate_size, sizes.vocab_size, sizes.norms_heads,
             ),
         )  # fmt: skip
         memory.require(self.need, memory.free_bytes())

@@ -19,6 +19,7 @@ from engine.ops.cuda.kv_cache import DeviceKvCache
 from engine.ops.cuda.launch import Launch
 from engine.ops.cuda.sums import Sum
 from engine.ops.protocol import Weight
+from engine.ops.rotary import PLAIN, Rotary
 
 WEIGHTS_PER_BLOCK = {"q4_k_matvec": 256, "q6_k_matvec": 256, "q8_0_matvec": 32, "float_matvec": 1}
 """Kernels whose instructions per weight are counted."""
@@ -117,12 +118,14 @@ def _layer(shapes: Shapes, tokens: int) -> None:
     heads = (shapes.num_heads, shapes.num_kv_heads, shapes.num_kv_heads)
     cache = DeviceKvCache(2, shapes.num_kv_heads, shapes.head_dim, 4096)
     q, k, v = (_heads(1, tokens, number, shapes.head_dim) for number in heads)
-    resident.rope(q, positions, theta=1e6)
     cache.append(0, k, v)
-    for parts in (1, 4):
-        q, k, v = (_heads(parts, tokens, number, shapes.head_dim) for number in heads)
-        q, _ = resident.rope_append(q, k, v, positions, cache, 0, theta=1e6)
-    resident.attention(q, *cache.view(0), positions)
+    for rotary in (PLAIN, Rotary(adjacent=True)):
+        resident.rope(q, positions, theta=1e6, rotary=rotary)
+        for parts in (1, 4):
+            given = (_heads(parts, tokens, number, shapes.head_dim) for number in heads)
+            turned, _ = resident.rope_append(*given, positions, cache, 0, theta=1e6, rotary=rotary)
+    for window in (None, 1000):  # a window that is a multiple of 16 is the same to the compiler as none
+        resident.attention(turned, *cache.view(0), positions, window=window)
 
 
 def _heads(parts: int, tokens: int, number: int, head_dim: int) -> Any:

@@ -43,6 +43,8 @@ class Widths:
     kv: int
     ffn: int
     vocab: int
+    norms_heads: bool = False
+    """Heads of q and k are normalised before they are rotated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +112,12 @@ def activations(tokens: int, widths: Widths) -> int:
 
     A layer holds all it computes until it ends: in attention the input, the norm and its float16 form, q, k and v
     before and after their biases, q and k rotated, the heads joined with their float16 form, their product and the
-    sum; in the feed-forward part gate and up, of which each is copied out of one product, or joined, instead.
+    sum; in the feed-forward part gate and up, of which each is copied out of one product, or joined, instead. Where
+    heads are normalised, q and k are copied out of a product for it, and have a norm with its float16 form.
     """
     hidden, q, kv, ffn = widths.hidden, widths.q, widths.kv, widths.ffn
-    layer = max(9 * hidden + 9 * q + 10 * kv, 9 * hidden + 8 * ffn) * 2 * tokens
+    norms = 6 * (q + kv) if widths.norms_heads else 0
+    layer = max(9 * hidden + 9 * q + 10 * kv + norms, 9 * hidden + 8 * ffn) * 2 * tokens
     # Up to 8 tokens: sums in parts of a product or of attention, 8 of each at most; the argmax of the logits.
     parts = 4 * min(tokens, 8) * 8 * max(hidden, q, kv)
     return layer + parts + 4 * (widths.vocab + widths.vocab // 4) + _BUFFERS * _GRANULE
