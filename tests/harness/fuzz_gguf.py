@@ -4,8 +4,9 @@
     python tests/harness/fuzz_gguf.py --planted              bugs planted one by one, each must be found
 
 Every answer is compared with that of a second reader, so a file that is wrongly accepted or wrongly refused is a
-finding too; so is any other exception, more than a second of processor time, or more than 256 MiB of memory. Exit code 1 on a finding, or
-on a planted bug that was missed. A mutant is made from --seed and its number alone, and is tried again by --only.
+finding too; so is any other exception, more than a second of processor time, or more than 256 MiB of memory.
+Exit code 1 on a finding, or on a planted bug that was missed. A mutant is made from --seed and its number alone, and
+is tried again by --only.
 """
 
 from __future__ import annotations
