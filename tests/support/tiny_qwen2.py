@@ -162,9 +162,9 @@ def write_gguf(
     architecture: str = "qwen2",
     type_of: Callable[[str], GgmlType] = lambda _: GgmlType.F32,
     tensors_per_file: int = 0,
-    encode: Callable[[GgmlType, npt.NDArray[np.float32]], npt.NDArray[Any]] = quant.encode,
+    encode: Callable[[GgmlType, npt.NDArray[np.float32]], npt.NDArray[Any]] | None = None,
 ) -> Path:
-    """Write a model file; `type_of` gives the type that each tensor is stored as, `encode` packs it.
+    """Write a model file; `type_of` gives the type that each tensor is stored as, `encode` packs it (`quant.encode`).
 
     With `tensors_per_file` it becomes a set of files beside `path`, which is then not written itself.
     """
@@ -176,7 +176,7 @@ def write_gguf(
         if kind == GgmlType.F32:
             writer.add_tensor(name, np.ascontiguousarray(tensor))
         else:
-            raw = encode(kind, np.ascontiguousarray(tensor))
+            raw = (encode or quant.encode)(kind, np.ascontiguousarray(tensor))
             writer.add_tensor(name, raw, raw_dtype=gguf.GGMLQuantizationType(kind.value))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
