@@ -30,7 +30,7 @@ class Tokenizer:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
-        self._special = frozenset(vocabulary.of_type(TokenType.CONTROL))
+        self._special = frozenset(vocabulary.of_type(TokenType.CONTROL)).union(vocabulary.of_type(TokenType.UNKNOWN))
         self._user_defined = frozenset(vocabulary.of_type(TokenType.USER_DEFINED))
         self._bytes = {byte_token(byte): bytes([byte]) for byte in range(256)}
         self._bpe = build_bpe(vocabulary)
@@ -92,7 +92,7 @@ class Tokenizer:
         """An incremental decoder.
 
         Args:
-            skip_special: leave the control tokens out of the text.
+            skip_special: leave the control tokens and the unknown token out of the text.
         """
 
         def bytes_of(token_id: int) -> bytes:
@@ -133,7 +133,8 @@ def build_bpe(vocabulary: Vocabulary) -> BpeTokenizer:
     """The `tokenizers` object of a vocabulary."""
     bpe = _BUILDERS[vocabulary.model](vocabulary)
     # One list in id order: for tokens that are prefixes of each other the library prefers the longest.
-    for kind, is_special in ((TokenType.CONTROL, True), (TokenType.USER_DEFINED, False)):
+    kinds = ((TokenType.CONTROL, True), (TokenType.UNKNOWN, True), (TokenType.USER_DEFINED, False))
+    for kind, is_special in kinds:
         added = [
             AddedToken(vocabulary.tokens[index], special=is_special, normalized=False)
             for index in vocabulary.of_type(kind)

@@ -109,6 +109,17 @@ def test_bos_by_file_and_otherwise_by_kind(name: str, changes: dict[str, Any], e
         assert Tokenizer.from_gguf(file).vocabulary.add_bos is expected
 
 
+def test_the_unknown_token_is_a_control_token_and_not_spoken(tmp_path: Path) -> None:
+    """Ids and text as llama.cpp in xllamacpp 2026.10.11549 gives them."""
+    with open_gguf(vocabularies.write(tmp_path / "v.gguf", vocabularies.SENTENCEPIECE)) as file:
+        tokenizer = Tokenizer.from_gguf(file)
+    text = "<unk> a <unk>b"
+    assert tokenizer.encode(text, special=True) == [0, 509, 744, 0, 526]
+    assert tokenizer.encode(text, special=False) == [639, 593, 327, 290, 511, 639, 593, 327, 290, 318]
+    assert tokenizer.decode([300, 0, 300]) == "II"
+    assert tokenizer.decode([300, 0, 300], skip_special=False) == "I<unk>I"
+
+
 def test_sentencepiece_without_a_space_in_front(tmp_path: Path) -> None:
     with open_gguf(vocabularies.write(tmp_path / "v.gguf", "sentencepiece", add_space_prefix=False)) as file:
         tokenizer = Tokenizer.from_gguf(file)
