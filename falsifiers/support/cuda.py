@@ -67,7 +67,9 @@ def few_programs() -> Iterator[None]:
     matvec = {kind: replace(tile, rows=512) for kind, tile in table.matvec.items()}
     gated = {kind: replace(tile, rows=1024) for kind, tile in table.gated.items()}
     matmul = {kind: replace(tile, rows=512) for kind, tile in table.matmul.items()}
-    with mock.patch.dict(configs.TABLES, {0: replace(table, matvec=matvec, gated=gated, matmul=matmul)}):
+    exact = {kind: replace(tile, rows=512) for kind, tile in table.exact.items()}
+    larger = replace(table, matvec=matvec, gated=gated, exact=exact, matmul=matmul)
+    with mock.patch.dict(configs.TABLES, {0: larger}):
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,15 @@ from engine.llm import Llm
 from engine.models import on_device
 from engine.models.on_device import OnDevice
 from engine.ops.cuda import launch, products
+from falsifiers.support import cuda
 from support import tiny_qwen2
+
+
+@pytest.fixture(autouse=True)
+def _large_tiles() -> Iterator[None]:
+    """The interpreter's time goes with the number of programs; tiles have tests of their own."""
+    with cuda.few_programs():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -19,11 +19,19 @@ from engine.models.on_device import OnDevice
 from engine.ops import reference
 from engine.ops.cuda import graph, launch, products
 from engine.sampling import Sampling
+from falsifiers.support import cuda
 from support import tiny_qwen2
 from support.list_graph import list_graphs
 from support.packed_weights import random_packed
 
 IDS = [3, 141, 59, 26, 5, 35, 89, 79, 32]
+
+
+@pytest.fixture(autouse=True)
+def _large_tiles() -> Iterator[None]:
+    """The interpreter's time goes with the number of programs; tiles have tests of their own."""
+    with cuda.few_programs():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from engine.ops.cuda import configs, exact, launch, products, resident, target, 
 from engine.ops.cuda.launch import Launch
 from engine.ops.cuda.sums import Sum
 from engine.ops.protocol import Weight
+from falsifiers.support import cuda as cuda_support
 from support.packed_weights import random_packed
 
 QUANTISED = (GgmlType.Q4_K, GgmlType.Q6_K, GgmlType.Q8_0)
@@ -93,7 +96,7 @@ def test_integer_path_is_near_exact_activations(kind: GgmlType, change: object, 
 
 
 @pytest.mark.parametrize("kind", [*QUANTISED, *FLOATS], ids=name)
-@pytest.mark.parametrize(("tokens", "rows", "columns"), [(1, 37, 768), (3, 1, 256), (1, 1, 256), (20, 70, 512)])
+@pytest.mark.parametrize(("tokens", "rows", "columns"), [(1, 37, 768), (3, 1, 256), (1, 1, 256), (11, 70, 256)])
 def test_exact_mode_repeats_the_reference(kind: GgmlType, tokens: int, rows: int, columns: int) -> None:
     """Relative L2 2e-6: float32 sums of up to 768 terms, at most 512 lanes."""
     weight, x = packed(kind, rows, columns), with_outliers(draw(tokens, columns))
@@ -229,8 +232,10 @@ def test_greedy_names_the_row_of_the_largest_product(
     monkeypatch.setattr(products, "OUTPUT_ROWS", output_rows)
     monkeypatch.setattr(configs, "splits", lambda *_: 1)
     weight, x = packed(kind, rows, 256), draw(tokens, 256)
-    found = resident.greedy(target.put(x), weight).numpy()
-    logits = resident.matmul(target.put(x), weight).numpy()
+    # 300 rows are several tiles as they are, 4500 with larger ones
+    with cuda_support.few_programs() if rows == 4500 else nullcontext():
+        found = resident.greedy(target.put(x), weight).numpy()
+        logits = resident.matmul(target.put(x), weight).numpy()
     np.testing.assert_array_equal(found, logits.argmax(axis=1))
 
 
