@@ -122,10 +122,10 @@ def _layer(shapes: Shapes, tokens: int) -> None:
     for rotary in (PLAIN, Rotary(adjacent=True)):
         resident.rope(q, positions, theta=1e6, rotary=rotary)
         for parts in (1, 4):
-            given = (_heads(parts, tokens, number, shapes.head_dim) for number in heads)
-            turned, _ = resident.rope_append(*given, positions, cache, 0, theta=1e6, rotary=rotary)
+            q, k, v = (_heads(parts, tokens, number, shapes.head_dim) for number in heads)
+            q, _ = resident.rope_append(q, k, v, positions, cache, 0, theta=1e6, rotary=rotary)
     for window in (None, 1000):  # a window that is a multiple of 16 is the same to the compiler as none
-        resident.attention(turned, *cache.view(0), positions, window=window)
+        resident.attention(q, *cache.view(0), positions, window=window)
 
 
 def _heads(parts: int, tokens: int, number: int, head_dim: int) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.gguf.reader import open_gguf
-from engine.models import load_model
+from engine.models import load_model, load_on
 from engine.ops import cpu, reference
 from falsifiers.data import make_decoders
 from falsifiers.data.make_decoders import CASES
@@ -45,3 +45,14 @@ def test_logits_equal_transformers(pairs: dict[str, tuple[Path, Any]], name: str
     parts = [ours.forward(part, cache) for part in np.split(ids, [9, 10, 11, 30, 31])]
     np.testing.assert_allclose(np.concatenate(parts), expected, rtol=0, atol=TOLERANCE)
     assert ours.unused_tensors == ()
+
+
+@pytest.mark.parametrize("precision", ["q8", "q16"])
+def test_precisions_turn_and_attend_alike(pairs: dict[str, tuple[Path, Any]], precision: str):
+    """Adjacent pairs, scaled angles and windows; F32 weights are multiplied in float32 in every precision."""
+    for name in ("mistral", "qwen3_yarn"):
+        path, judge = pairs[name]
+        ours: Any = load_on("cpu", open_gguf(path), precision)
+        ids = np.arange(20)
+        expected = make_decoders.judged(judge, ids)
+        np.testing.assert_allclose(ours.forward(ids, ours.new_cache()), expected, rtol=0, atol=TOLERANCE)

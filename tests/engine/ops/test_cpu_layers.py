@@ -19,6 +19,7 @@ from engine.ops.cpu import floats
 from engine.ops.cpu.compiled import compiled
 from engine.ops.cpu.llvm import FLOAT, I16, half_to_float
 from engine.ops.cpu.pool import shared
+from engine.ops.rotary import Rotary
 
 SEED = 20250906
 EPS = 2.0**-24
@@ -111,6 +112,36 @@ def test_attention_survives_large_scores() -> None:
     found = cpu.attention(q, k, v, positions)
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found, attention64(q, k, v, positions), atol=1e-2)
+
+
+def test_a_window_gives_the_same_bits_for_one_token_and_for_many() -> None:
+    """And for a cache that begins with the window; a window that no query fills changes nothing."""
+    q, k, v = draw(6, 4, 24), draw(40, 2, 24), draw(40, 2, 24)
+    positions = np.arange(34, 40)
+    together = cpu.attention(q, k, v, positions, window=7)
+    for token, position in enumerate(positions):
+        own = slice(token, token + 1)
+        alone = cpu.attention(q[own], k, v, positions[own], window=7)
+        np.testing.assert_array_equal(alone, together[own])
+        first = position - 6
+        cut = cpu.attention(q[own], k[first:], v[first:], positions[own] - first)
+        np.testing.assert_array_equal(cut, together[own])
+    np.testing.assert_array_equal(cpu.attention(q, k, v, positions, window=40), cpu.attention(q, k, v, positions))
+
+
+@pytest.mark.parametrize("adjacent", [False, True], ids=["halves", "neighbours"])
+def test_scaled_rope_as_rotation_of_complex_numbers(adjacent: bool) -> None:
+    x, positions = draw(5, 3, 10), np.arange(5, dtype=np.int64) * 999
+    factors = np.array([1.0, 0.9, 0.5, 0.3, 0.125])
+    angles = positions[:, None, None] * factors * 10000.0 ** (-np.arange(5) / 5)
+    first, second = (x[..., 0::2], x[..., 1::2]) if adjacent else (x[..., :5], x[..., 5:])
+    turned = (first + 1j * second.astype(np.float64)) * 1.25 * np.exp(1j * angles)
+    parts = [turned.real, turned.imag]
+    expected = np.stack(parts, axis=-1).reshape(x.shape) if adjacent else np.concatenate(parts, axis=-1)
+    found = cpu.rope(x, positions, theta=10000.0, rotary=Rotary(tuple(factors.tolist()), 1.25, adjacent))
+    check(found, expected, 6 * EPS * np.abs(x).max() * np.ones(x.shape))
+    with pytest.raises(ShapeError, match="rope: 5 factors for 4 pairs"):
+        cpu.rope(draw(5, 3, 8), positions, theta=10000.0, rotary=Rotary(tuple(factors.tolist())))
 
 
 @pytest.mark.parametrize("head_dim", [2, 16, 24, 128])
