@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pytest
 
 from engine import quant
+from engine.errors import BackendError
 from engine.gguf.types import GgmlType
 from engine.ops.protocol import Weight
 from falsifiers.support.recorder import Recorder
@@ -125,15 +126,25 @@ def peak_memory() -> Iterator[Callable[[], int]]:
 
 
 def needs_gpu(pv: Recorder, why: str) -> None:
-    """Leave the falsifier undecided where only the interpreter or the compiler is at hand."""
+    """Leave the falsifier undecided where only the interpreter or the compiler is at hand, or where no GPU is."""
     if not pv.target.startswith("cuda") or pv.target in ("cuda-interpreted", "cuda-compiled"):
         pytest.skip(f"needs a GPU: {why}")
+    _needs_device()
 
 
 def needs_run(pv: Recorder) -> None:
-    """Leave the falsifier undecided where kernels are compiled and not run."""
+    """Leave the falsifier undecided where kernels are compiled and not run, or where a GPU is claimed and none is."""
     if pv.target == "cuda-compiled":
         pytest.skip("compares numbers; the compiler gives none")
+    if pv.target != "cuda-interpreted":
+        _needs_device()
+
+
+def _needs_device() -> None:
+    try:
+        module("target").device()
+    except BackendError as err:
+        pytest.skip(f"needs a GPU; run 'make cuda' on a machine with one ({err})")
 
 
 _PLANTED: list[str] = []
