@@ -139,7 +139,8 @@ def check_threads(threads: int | None, backend: str) -> None:
         raise UsageError(f"--threads is for --backend cpu; the backend is {backend}")
     from engine.ops.cpu.pool import cores
 
-    if not 1 <= threads <= (most := cores()):
+    most = cores()
+    if not 1 <= threads <= most:
         raise UsageError(f"--threads is {threads}, must be in 1..{most}, the cores that this process may use")
 
 

@@ -23,7 +23,7 @@ from falsifiers.support.recorder import Recorder
 ROOT = Path(__file__).parents[2]
 SHAPE = synthetic.Shape(2048, 6144, 5, 16, 4, 8192, False)
 """150 MB: five layers of a model of 1.5 to 3 billion weights."""
-ROUNDS = 12
+ROUNDS = 6
 
 CHILD = """
 import json, sys
@@ -65,9 +65,9 @@ def test_the_peak_is_little_more_than_the_file(pv: Recorder, precision: str, tmp
 
 @pytest.mark.falsifies("FALSIFY-CPU-COST-002")
 def test_one_token_reads_weights_near_the_speed_of_memory(pv: Recorder) -> None:
-    """Refuted by a best round of one product that reads less than 0.4 of the bandwidth of the best round of reading.
+    """Refuted by a best round of one product that reads less than 0.5 of the bandwidth of the best round of reading.
 
-    Rounds alternate, so a busy minute slows both. Seen failing under integer_products_by_decoding.
+    Rounds alternate, in processor time, so a busy minute slows both. Seen failing under integer_products_by_decoding.
     """
     from engine.ops.cpu.bandwidth import read_bandwidth
 
@@ -81,9 +81,9 @@ def test_one_token_reads_weights_near_the_speed_of_memory(pv: Recorder) -> None:
     ops.matmul(x, weight)
     read, product = [], []
     for _ in range(ROUNDS):
-        read += read_bandwidth(1, rounds=1)
-        start = time.perf_counter()
+        read += read_bandwidth(1, rounds=2, clock=time.thread_time)
+        start = time.thread_time()
         ops.matmul(x, weight)
-        product.append(size / (time.perf_counter() - start))
+        product.append(size / (time.thread_time() - start))
     pv.record("read bandwidth of one thread", max(read) / 1e9, unit="GB/s")
-    pv.record("share of the bandwidth", max(product) / max(read), limit=0.4, bound="at_least")
+    pv.record("share of the bandwidth", max(product) / max(read), limit=0.5, bound="at_least")

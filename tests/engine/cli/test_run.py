@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from engine.llm import Llm
+from engine.ops.cpu.isa import choose
+from engine.ops.cpu.pool import cores
 from support import tiny_qwen2
 from support.q4k import environment, q4k, start, write_endless
 
@@ -219,6 +221,22 @@ USAGE = {
         ["-p", "hi", "--gpu", "--precision", "q16"],
         "backend cuda has no precision 'q16'; available: q8, f32",
     ),
+    "cache of no backend": (
+        ["-p", "hi", "--kv-cache", "f8"],
+        "--kv-cache: kv cache 'f8' is not one that backend 'cpu' has; available: f32, f16",
+    ),
+    "cache of another backend": (
+        ["-p", "hi", "--gpu", "--kv-cache", "f32"],
+        "--kv-cache: kv cache 'f32' is not one that backend 'cuda' has; available: f16",
+    ),
+    "no thread": (
+        ["-p", "hi", "--threads", "0"],
+        f"--threads is 0, must be in 1..{cores()}, the cores that this process may use",
+    ),
+    "threads of another backend": (
+        ["-p", "hi", "--backend", "reference", "--threads", "1"],
+        "--threads is for --backend cpu; the backend is reference",
+    ),
     "top-p": (["-p", "hi", "--top-p", "2"], "top-p is 2.0, must be in (0, 1] (1: all tokens)"),
 }
 
@@ -247,6 +265,22 @@ def test_gpu_that_is_not_there_is_exit_4(tiny: Path, args: list[str]):
 def test_the_record_states_the_precision(tiny: Path, flags: list[str], mode: str):
     ended = q4k("run", tiny, "-p", "hi", "--max-tokens", "1", "--json", *flags)
     assert json.loads(ended.stdout)["record"]["precision_mode"] == mode
+
+
+@pytest.mark.parametrize(
+    ("flags", "facts"),
+    [
+        (["--threads", "1"], {"threads": 1, "kv_cache": "f32", "instructions": None}),
+        (["--threads", "1", "--kv-cache", "f16"], {"threads": 1, "kv_cache": "f16"}),
+        (["--threads", "1", "--precision", "q8"], {"threads": 1, "kv_cache": "f16", "instructions": choose().label}),
+        (["--precision", "q16"], {"threads": cores(), "kv_cache": "f32", "slow_types": []}),
+    ],
+    ids=["threads", "cache", "q8", "q16"],
+)
+def test_the_record_states_threads_cache_and_instructions(tiny: Path, flags: list[str], facts: dict[str, object]):
+    ended = q4k("run", tiny, "-p", "hi", "--max-tokens", "1", "--json", *flags)
+    record = json.loads(ended.stdout)["record"]
+    assert {name: record[name] for name in facts} == facts
 
 
 WATCHED = """
