@@ -14,7 +14,7 @@ from engine.bench.timer import Timer
 from engine.generate import PREFILL_CHUNK, prefill
 from engine.gguf.reader import GgufFile
 from engine.kv_cache import KvCache
-from engine.models import load_model
+from engine.models import kv_type, load_model
 from engine.models.protocol import Model
 from engine.ops import load_ops
 from engine.ops.protocol import F32, I64, Ops, Weight
@@ -57,6 +57,7 @@ class HostSubject:
         self.ops = ops
         self._model = shared
         self._backend, self._precision = backend, precision
+        self.kv_type = kv_type(backend, precision)
         self._rng = np.random.default_rng(SEED)
 
     @property

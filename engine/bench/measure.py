@@ -36,7 +36,7 @@ class Runs:
 
     def _prefill(self, tokens: int) -> float:
         subject, model = self.subject, self.subject.model
-        cache, ids = model.new_cache(tokens), subjects.prompt(model, tokens)
+        cache, ids = self._new_cache(tokens), subjects.prompt(model, tokens)
         start = subject.timer.mark()
         subject.advance(ids, cache)
         return tokens / subject.timer.seconds(start, subject.timer.mark())
@@ -49,10 +49,15 @@ class Runs:
             token = subject.advance([token], cache)
         return self._new / subject.timer.seconds(start, subject.timer.mark())
 
+    def _new_cache(self, positions: int) -> KvCache:
+        """As production stores keys and values in this precision."""
+        cache, kind = self.subject.model.new_cache(positions), getattr(self.subject, "kv_type", None)
+        return cache.empty_as(kind) if kind else cache
+
     def cache(self, context: int) -> KvCache:
         """A cache that holds `context` positions of random content, with room for the new tokens."""
         if context not in self._caches:
-            self._caches[context] = self.subject.model.new_cache(context + self._new)
+            self._caches[context] = self._new_cache(context + self._new)
             subjects.fill(self.subject, self._caches[context], context)
         cache = self._caches[context]
         cache.truncate(context)
