@@ -162,6 +162,7 @@ def _compare_greedy(llm: Llm, peer: Peer, ids: list[int], found: Comparison) -> 
         if not (kl <= found.limits.worst and gap <= limit):
             tokens = f"{ours[same]}, peer {theirs[at]}"
             found.differences.append(f"greedy token {at}: {tokens}; gap {gap:.1e}, limit {limit:.1e}, KL {kl:.1e}")
+            return
         at += 1
 
 
