@@ -1,11 +1,12 @@
-"""What a falsifier's evidence depends on, as digests: contract, test, code, model.
+"""What a falsifier's evidence depends on, as digests: contract, test, code, model, schema.
 
 - contract: the falsifier, the obligations it refutes and their equations, as data: reformatting, comments and
   key order never change it. Titles, waivers and the discharge block are not part of the claim.
 - test: the test's module and the `conftest.py` files above it, as bytes.
 - code: every project file that those import, the pytest plugins of the settings and the declared `subjects`, both
   with their imports, and the files that hold the declared faults, as bytes.
-- model: the model's file, or all files of a split one, if the test asked for it.
+- model: the model's file, or all files of a split one, and the parts of a GGUF file, if the test asked for it.
+- schema: the version of evidence that this pv writes and understands.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from pathlib import Path
 from pv.errors import EvidenceError
 from pv.evidence.digests import Digests
 from pv.evidence.imports import ImportClosure
+from pv.evidence.model_parts import model_parts
 from pv.evidence.strict import canonical
 from pv.schema.contract import Contract, Falsifier
+from pv.schema.evidence import PREDICATE_TYPE
 
 _SPLIT = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.\w+)")
 
-COMPONENTS = ("contract", "test", "code", "model")
+COMPONENTS = ("contract", "test", "code", "model", "schema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class Fingerprints:
         self._closure = ImportClosure(self._root, search)
         self._plugins = tuple(file for name in plugins for file in self._closure.module(name))
         self._sha256: dict[Path, str] = {}
+        self._model_files: dict[str, str] | None = None
 
     def of(self, contract: Contract, falsifier: Falsifier) -> Fingerprint:
         """Today's fingerprint; the model component is always given, and compared only if evidence has it.
@@ -93,10 +97,17 @@ class Fingerprints:
             "contract": claim_digests(contract, falsifier),
             "test": self._digests(test_files),
             "code": self._digests(code),
+            "schema": {"evidence": hashlib.sha256(PREDICATE_TYPE.encode()).hexdigest()},
         }
         if self._model is not None:
-            files["model"] = {name: self._digest(path) for name, path in _model_files(self._model).items()}
+            files["model"] = self._model_digests(self._model)
         return Fingerprint(files)
+
+    def _model_digests(self, model: Path) -> dict[str, str]:
+        if self._model_files is None:
+            files = {name: self._digest(path) for name, path in _model_files(model).items()}
+            self._model_files = {**files, **model_parts(model)}
+        return self._model_files
 
     def _subject(self, falsifier: Falsifier, name: str) -> tuple[Path, ...]:
         found = self._closure.module(name)

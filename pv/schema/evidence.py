@@ -23,7 +23,7 @@ class DigestSet(Model):
 
 
 class Subject(Model):
-    """`contract`, `test`, `code` or `model`: a component whose change makes the evidence stale."""
+    """`contract`, `test`, `code`, `model` or `schema`: a component whose change makes the evidence stale."""
 
     name: Text
     digest: DigestSet
