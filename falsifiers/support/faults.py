@@ -245,11 +245,11 @@ class _Fallback(ModuleType):
 @contextmanager
 def silent_fallback() -> Iterator[None]:
     """Another backend runs than was asked for, and the run record does not say so."""
-    from engine import llm
+    from engine import models
 
     fallback = _Fallback("cpu")
     fallback.name = "cpu"  # type: ignore[attr-defined]
-    with mock.patch.object(llm, "load_ops", return_value=fallback):
+    with mock.patch.object(models, "load_ops", return_value=fallback):
         yield
 
 
