@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def tolerance(claim: str) -> Tolerance:
-    """The tolerance of 'contracts/engine/ops/cuda/cuda-machine-v1.yaml#registers': file and obligation.
+    """The tolerance of 'contracts/engine/ops/cuda/cuda-machine-v2.yaml#registers': file and obligation.
 
     Raises:
         LookupError: there is no such obligation, or it has no tolerance.

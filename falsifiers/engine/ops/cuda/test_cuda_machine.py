@@ -1,4 +1,4 @@
-"""Attempts to refute contracts/engine/ops/cuda/cuda-machine-v1.yaml: what the compiler makes of the kernels."""
+"""Attempts to refute contracts/engine/ops/cuda/cuda-machine-v2.yaml: what the compiler makes of the kernels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from falsifiers.support import cuda, limits
 from falsifiers.support.recorder import Recorder
 
 GENERATIONS = (80, 90)
-CONTRACT = "contracts/engine/ops/cuda/cuda-machine-v1.yaml"
+CONTRACT = "contracts/engine/ops/cuda/cuda-machine-v2.yaml"
 TYPES = {
     ("q4_k_matvec", ""): "q4-k",
     ("q6_k_matvec", ""): "q6-k",

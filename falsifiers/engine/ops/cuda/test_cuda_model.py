@@ -1,4 +1,4 @@
-"""Attempts to refute contracts/engine/ops/cuda/cuda-model-v1.yaml: a whole model on the device.
+"""Attempts to refute contracts/engine/ops/cuda/cuda-model-v2.yaml: a whole model on the device.
 
 On a GPU each falsifier has the extent that its contract states. Under the interpreter, where a token of six layers
 takes seconds, the same code runs over two layers of the model and few tokens, with a list of launches in place of the
@@ -32,7 +32,7 @@ from falsifiers.support import cuda, limits, model_cut, prompts
 from falsifiers.support.recorder import Recorder
 
 ROOT = Path(__file__).resolve().parents[4]
-CONTRACT = "contracts/engine/ops/cuda/cuda-model-v1.yaml"
+CONTRACT = "contracts/engine/ops/cuda/cuda-model-v2.yaml"
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def test_a_changed_limit_of_a_contract_changes_the_result(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Limits come from the contract alone: one that nothing meets refutes what passed."""
-    copy = tmp_path / FOLDER / "cuda-model-v1.yaml"
+    copy = tmp_path / FOLDER / "cuda-model-v2.yaml"
     copy.parent.mkdir(parents=True)
     text = (ROOT / FOLDER / copy.name).read_text(encoding="utf-8")
     assert text.count("limit: 8\n") == 1
