@@ -16,7 +16,7 @@ discharge: $(VENV)/.runtime  ## judge every bundled contract against the bundled
 	$(BIN)/pv discharge
 
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev lint self  ## everything that CI checks besides the tests
 
