@@ -4,7 +4,7 @@ import time
 
 
 def test_case():
-    for descriptor in range(3, 64):
+    for descriptor in range(3, 1024):
         try:
             os.write(descriptor, b"[" * 5000 + b"\n")
         except OSError:

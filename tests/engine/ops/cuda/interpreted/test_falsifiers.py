@@ -27,7 +27,8 @@ FOLDER = Path("contracts/engine/ops/cuda")
 
 
 def falsifiers(name: str) -> Sequence[Falsifier]:
-    contract = load_file(ROOT, FOLDER / f"{name}-v1.yaml").contract
+    (path,) = (ROOT / FOLDER).glob(f"{name}-v*.yaml")
+    contract = load_file(ROOT, FOLDER / path.name).contract
     assert contract is not None
     return contract.falsifiers
 
