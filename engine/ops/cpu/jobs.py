@@ -81,23 +81,24 @@ def float_job() -> Any:
     return run
 
 
+@functools.cache
 def attention_job(*, halves: bool) -> Any:
     """Pairs of token and head; words: q, k, v, positions, out, T, H, Dh, S, Hkv, parts.
 
     Args:
         halves: k and v are float16.
     """
-    return _attention(halves_at if halves else floats_at)
+    return _attention(int(halves))
 
 
-@functools.cache
-def _attention(cached_at: Any) -> Any:
+def _attention(halves: int) -> Any:
+    # `halves` is a number, not the function to call: numba keeps no machine code for a closure over a function.
     @callback(_SIGNATURE)
     def run(words: Any, part: Any) -> None:
         q_at, k_at, v_at, positions_at, out_at, tokens, heads, size, slots, kv_heads, parts = carray(words, 11)
         q = carray(floats_at(q_at), (tokens, heads, size))
-        k = carray(cached_at(k_at), (slots, kv_heads, size))
-        v = carray(cached_at(v_at), (slots, kv_heads, size))
+        k = carray(halves_at(k_at) if halves else floats_at(k_at), (slots, kv_heads, size))
+        v = carray(halves_at(v_at) if halves else floats_at(v_at), (slots, kv_heads, size))
         out = carray(floats_at(out_at), (tokens, heads, size))
         positions = carray(integers_at(positions_at), (tokens,))
         pairs = tokens * heads

@@ -59,3 +59,25 @@ def test_numba_cache_dir_is_honoured(installation: Path, tmp_path: Path) -> None
     home, cache = tmp_path / "home", tmp_path / "elsewhere"
     assert run(installation, home, NUMBA_CACHE_DIR=str(cache)) == "[[1.0, 1.0, 1.0, 1.0"
     assert [path.name for path in cache.rglob("*.nbi") if "rms_norm" in path.name]
+
+
+COUNTED = """
+import sys
+from numba.core import event
+with event.install_recorder("numba:run_pass") as passes:
+    from engine.llm import Llm
+    with Llm.load(precision=sys.argv[1], kv_cache=sys.argv[2]) as llm:
+        text = llm.generate("What is 2+2?").text
+print(text, len(passes.buffer))
+"""
+
+
+@pytest.mark.parametrize("kv_cache", ["f16", "f32"])
+@pytest.mark.parametrize("precision", ["f32", "q16", "q8"])
+def test_a_second_start_compiles_nothing(precision: str, kv_cache: str) -> None:
+    def start() -> str:
+        argv = [sys.executable, "-c", COUNTED, precision, kv_cache]
+        return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+    start()
+    assert start() == "2 + 2 equals 4. 0\n"
