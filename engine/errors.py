@@ -58,6 +58,10 @@ class BackendError(EngineError):
     """The backend asked for is not available or must not run this model."""
 
 
+class ParityError(EngineError):
+    """Two sides cannot be compared: a saved side is refused, or is of another model or other tokens."""
+
+
 class EvaluationError(EngineError):
     """A file of problems is malformed."""
 

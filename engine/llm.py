@@ -79,12 +79,13 @@ class Llm:
         precision: str | None = None,
         threads: int | None = None,
         kv_cache: str | None = None,
+        gate: bool = True,
         now: datetime | None = None,
     ) -> None:
         """Use `load`, unless the file is open already.
 
         Args:
-            backend, precision, threads, kv_cache: see `load`.
+            backend, precision, threads, kv_cache, gate: see `load`.
             now: the clock that a chat template may read, see `engine.chat.ChatTemplate`.
 
         Raises:
@@ -95,19 +96,19 @@ class Llm:
         self.fallback = ""
         """Why the CPU runs and not the backend asked for; empty unless `load` was allowed to fall back."""
         self.parity: list[parity_gate.Step] = []
-        """What the gate of a GPU measured, the prompt's end first; empty on other backends."""
+        """What the gate of a GPU measured, the prompt's end first; empty where none was asked."""
         self.precision = precision or DEFAULT_PRECISION.get(backend, "")
         self.kv_type = kv_type(backend, self.precision, kv_cache)
         """What keys and values are stored as, one of `engine.kv_cache.KV_TYPES`."""
         self.model = load_on(backend, file, precision, threads)
         self.ops = self.model.ops
         try:
-            self._complete(now)
+            self._complete(now, gate)
         except BaseException:
             self._release()
             raise
 
-    def _complete(self, now: datetime | None) -> None:
+    def _complete(self, now: datetime | None, gate: bool) -> None:
         file = self.file
         self.tokenizer = Tokenizer.from_gguf(file)
         if self.tokenizer.size > (rows := self.model.config.vocab_size):
@@ -119,12 +120,12 @@ class Llm:
             eos=self.tokenizer.token(self.tokenizer.eos_id),
             now=now,
         )
-        if isinstance(self.model, OnDevice):
+        if gate and isinstance(self.model, OnDevice):
             prompt = self.prompt_ids(GATE_PROMPT, raw=self.template is None)
             self.parity = parity_gate.require(
                 self.model, load_model(file, load_ops("cpu")), prompt, precision=self.precision
             )
-        self.kv_cache = self._new_cache()
+        self.kv_cache = self.new_cache()
         self._types = frozenset(info.type for info in file.tensors.values())
         self._started = False
 
@@ -138,6 +139,7 @@ class Llm:
         threads: int | None = None,
         kv_cache: str | None = None,
         allow_fallback: bool = False,
+        gate: bool = True,
         now: datetime | None = None,
     ) -> Llm:
         """Open a model file; without a path the bundled teacher.
@@ -149,6 +151,7 @@ class Llm:
             kv_cache: what keys and values are stored as, f16 or f32; default see `engine.models.kv_type`.
             allow_fallback: where the backend is not available or does not pass its gate, run on the CPU; `fallback`
                 and the run record say why.
+            gate: judge a GPU before it may answer; without it only for those who measure what the gate would judge.
 
         Raises:
             EngineError: the file is refused, the model is not supported, or the backend is not available.
@@ -156,7 +159,9 @@ class Llm:
         file = open_gguf(path if path is not None else teacher_path())
         try:
             try:
-                return cls(file, backend=backend, precision=precision, threads=threads, kv_cache=kv_cache, now=now)
+                return cls(
+                    file, backend=backend, precision=precision, threads=threads, kv_cache=kv_cache, gate=gate, now=now
+                )
             except BackendError as err:
                 if not allow_fallback or backend == "cpu":
                     raise
@@ -279,8 +284,13 @@ class Llm:
             self.kv_cache.reset()
             self._started = True
 
-    def _new_cache(self) -> KvCache:
-        cache = self.model.new_cache()
+    def new_cache(self, max_positions: int | None = None) -> KvCache:
+        """Another empty cache, that stores what `kv_type` says; for at most `max_positions` (default: the context).
+
+        Raises:
+            BackendError: a device has no room for it.
+        """
+        cache = self.model.new_cache(max_positions)
         # that of a device stores float16 in any case
         return cache if isinstance(self.model, OnDevice) else cache.empty_as(self.kv_type)
 
@@ -290,7 +300,7 @@ class Llm:
         Raises:
             ContextError: no tokens, or more than the context.
         """
-        return self.model.forward(token_ids, self._new_cache(), tap=tap)
+        return self.model.forward(token_ids, self.new_cache(), tap=tap)
 
     @cached_property
     def identity(self) -> Identity:
