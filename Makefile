@@ -90,7 +90,7 @@ build/oracle-venv/.ready: pyproject.toml constraints.txt
 build/triton-36/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv build/triton-36
 	grep -v '^triton==' constraints.txt > build/triton-36/constraints.txt
-	build/triton-36/bin/pip install --quiet --constraint build/triton-36/constraints.txt --editable . gguf hypothesis torch
+	build/triton-36/bin/pip install --quiet --constraint build/triton-36/constraints.txt --editable . gguf hypothesis torch transformers
 	build/triton-36/bin/pip install --quiet --no-deps triton==3.6.0
 	touch $@
 

@@ -61,7 +61,9 @@ def rms_norm(
     )
     if PARTS > 1 or BIAS or RESIDUAL:
         tl.store(total + at, values, mask=inside)
-    mean = tl.math.div_rn(tl.sum(tl.sum(values * values, axis=1), axis=0), size.to(tl.float32))
+    # a size of 1 is a constant to the compiler, which has no conversion
+    count = tl.full([], size, tl.float32)
+    mean = tl.math.div_rn(tl.sum(tl.sum(values * values, axis=1), axis=0), count)
     root = tl.math.sqrt_rn(mean + eps)
     normed = tl.math.div_rn(values, tl.broadcast_to(root, values.shape)) * tl.load(
         weight + column, mask=inside, other=0
