@@ -23,9 +23,9 @@ from engine.gguf.reader import GgufFile
 from engine.kv_cache import KvCache
 from engine.models.config import Architecture, DecoderConfig
 from engine.models.tensors import TensorTable
-from engine.ops import fused
+from engine.ops import fused, weighing
 from engine.ops.protocol import F32, I64, Ops, Weight
-from engine.trace import Tap
+from engine.trace import Tap, asks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,6 +169,8 @@ class Decoder:
                 ("attn_residual", residual),
             ):
                 tap(name, number, array)
+            if asks(tap, "scores"):
+                tap("scores", number, weighing.scores(ops, q_rope, keys, positions, window=window))
         return residual
 
     def _ffn_block(self, x: F32, layer: _Layer, number: int, tap: Tap | None) -> F32:

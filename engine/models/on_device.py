@@ -150,7 +150,7 @@ class OnDevice:
         """
         ids = np.asarray(token_ids, dtype=np.int64)
         if tap is not None:
-            host_tap, run = _on_host_tap(tap), self._model.forward
+            host_tap, run = _OnHost(tap), self._model.forward
             return self._host(partial(run, ids, kv_cache, tap=host_tap, last_only=last_only))
         found = [self._host(partial(self._run, part, kv_cache, last_only)) for part in self._chunks(ids, kv_cache)]
         return found[-1] if last_only else np.concatenate(found)
@@ -261,8 +261,12 @@ class OnDevice:
         raise BackendError(self._memory.used_up(said, self.need))
 
 
-def _on_host_tap(tap: Tap) -> Tap:
-    def host_tap(name: str, layer: int | None, array: Any) -> None:
-        tap(name, layer, array.cpu().numpy())
+class _OnHost:
+    """A tap that is shown numpy arrays."""
 
-    return host_tap
+    def __init__(self, tap: Tap) -> None:
+        self._tap = tap
+        self.on_request = getattr(tap, "on_request", ())
+
+    def __call__(self, name: str, layer: int | None, array: Any) -> None:
+        self._tap(name, layer, array if isinstance(array, np.ndarray) else array.cpu().numpy())

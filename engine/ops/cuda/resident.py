@@ -46,6 +46,8 @@ multiply_all, add_product, gated_product, rope_append = (
     fused.multiply_all, fused.add_product, fused.gated_product, fused.rope_append
 )  # fmt: skip
 
+zeros_like = torch.zeros_like
+
 
 def threads() -> int:
     """Host threads that compute: the device does."""
