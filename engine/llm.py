@@ -128,6 +128,7 @@ class Llm:
         self.kv_cache = self.new_cache()
         self._types = frozenset(info.type for info in file.tensors.values())
         self._started = False
+        file.check_unchanged()
 
     @classmethod
     def load(
@@ -235,7 +236,7 @@ class Llm:
         Raises:
             ContextError: the prompt is empty or longer than the context.
             SamplingError: max_tokens is below 1.
-            GgufError: GGUF-M15, the model file changed since it was loaded.
+            GgufError: GGUF-M15, the model file changed since it was loaded; no token of the changed file is given.
         """
         if max_tokens < 1:
             raise SamplingError(f"max-tokens is {max_tokens}, must be >= 1")
@@ -263,10 +264,10 @@ class Llm:
             timings=timings,
             tap=tap,
         ):
+            self.file.check_unchanged()
             token_ids.append(token_id)
             emit(stream.push(token_id))
         emit(stream.finish())
-        self.file.check_unchanged()
         ended = bool(token_ids) and generation.is_end(token_ids[-1], self.tokenizer.end_ids)
         return Generation(
             text="".join(pieces),

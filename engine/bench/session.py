@@ -33,6 +33,9 @@ def run(
     Args:
         synthetic: the weights are random; for the report.
         say: told what is measured next.
+
+    Raises:
+        GgufError: GGUF-M15, the model file changed meanwhile.
     """
     limits: dict[str, Limits] = {}
     for subject in tested:
@@ -42,6 +45,7 @@ def run(
     runs = [Runs(subject, settings.new_tokens) for subject in tested]
     figures = settings.figures
     speeds, left = measure(runs, figures, repeats=settings.repeats, new_tokens=settings.new_tokens, peer=peer, say=say)
+    file.check_unchanged()
     weights = weights_of(file)
     by_name = {subject.name: subject for subject in tested}
     results = []
@@ -62,6 +66,7 @@ def run(
         for figure in _first_and_last([f for f in figures if not r.why_not(f)]):
             say(f"breakdown of {r.subject.name} {figure}")
             broken.append(breakdown(r, figure, forwards=min(FORWARDS, settings.repeats)))
+    file.check_unchanged()
     return Report(
         machine=machine(),
         model={

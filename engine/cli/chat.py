@@ -75,7 +75,7 @@ class Conversation:
 
     def _answer(self, text: str) -> None:
         from engine.cli.text import write
-        from engine.errors import EngineError
+        from engine.errors import EngineError, GgufError
 
         self._messages.append({"role": "user", "content": text})
         said: list[str] = []
@@ -88,6 +88,8 @@ class Conversation:
             self._llm.generate(self._messages, max_tokens=self._max_tokens, sampling=self._params, on_text=show)
         except KeyboardInterrupt:
             say("stopped")
+        except GgufError:
+            raise  # the model file changed: it answers nothing more
         except EngineError as err:
             self._messages.pop()
             say(f"{err}; /reset starts anew")

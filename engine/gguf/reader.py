@@ -19,10 +19,10 @@ Not here: version 1 (32-bit counts), big-endian files, arrays of arrays.
 
 from __future__ import annotations
 
-import mmap
 import os
 import stat
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, TypeVar, overload
@@ -33,6 +33,7 @@ import numpy.typing as npt
 from engine.gguf import header, split
 from engine.gguf.cursor import Cursor
 from engine.gguf.display import quote
+from engine.gguf.guard import GuardedMap
 from engine.gguf.metadata import Entry, Value
 from engine.gguf.tensors import TensorInfo, read_tensors
 from engine.gguf.types import RUNNABLE_TYPES, GgmlType, ValueType
@@ -118,6 +119,7 @@ class GgufFile:
         self._owners: dict[str, GgufFile] = {}
         self._others: list[GgufFile] = []
         self._descriptor: int | None = descriptor
+        self._map: GuardedMap | None = None
         self._stat = os.fstat(descriptor)
         self.size_bytes = self._stat.st_size
         cursor = Cursor(descriptor, path.name, self.size_bytes)
@@ -135,10 +137,9 @@ class GgufFile:
         self.metadata_types: Mapping[str, str] = MappingProxyType({k: e.label for k, e in self._entries.items()})
         self.tensors: Mapping[str, TensorInfo] = MappingProxyType(tensors)
         self.warnings = tuple(warnings)
+        with suppress(ValueError):  # it is shorter than a moment ago, which the next line says
+            self._map = GuardedMap(descriptor, self.size_bytes)
         self.check_unchanged()
-        self._bytes: npt.NDArray[np.uint8] | None = np.frombuffer(
-            mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), np.uint8
-        )
 
     def join(self, others: list[GgufFile]) -> None:
         """Stand for these files too, which are closed with this one.
@@ -160,15 +161,15 @@ class GgufFile:
     def data(self, name: str) -> npt.NDArray[np.uint8]:
         """Packed rows of one tensor, mapped, read-only: (*leading dims, row_bytes) uint8.
 
-        The view stays valid after `close`. Truncating the file while it is mapped kills the process at the next
-        access, as with every mapped file; `check_unchanged` tells before.
+        The view stays valid after `close`. If the file shrinks meanwhile, what is gone reads as zeros, and
+        `check_unchanged` raises from then on; see `engine.gguf.guard`.
         """
         if name in self._owners:
             return self._owners[name].data(name)
         info = self.tensors[name]
-        if self._bytes is None:
+        if self._map is None:
             raise self._cursor.error("F01", None, "the file is closed")
-        part = self._bytes[info.offset : info.offset + info.size_bytes]
+        part = self._map.bytes[info.offset : info.offset + info.size_bytes]
         return part.reshape(*info.shape[:-1], info.row_bytes)
 
     @overload
@@ -200,10 +201,11 @@ class GgufFile:
         return entry.value
 
     def check_unchanged(self) -> None:
-        """Compare size, modification time and inode with those at opening.
+        """Compare size, modification time and inode with those at opening; takes 2 us.
 
         Raises:
-            GgufError: GGUF-M15, the file, or another of its set, was changed or replaced since.
+            GgufError: GGUF-M15, the file, or another of its set, was changed or replaced since, or some of it could
+                not be read.
         """
         for other in self._others:
             other.check_unchanged()
@@ -211,20 +213,24 @@ class GgufFile:
             now = self.path.stat()
         except OSError as err:
             raise self._cursor.error("M15", None, "the model file was removed while in use; load it again") from err
+        if change := self._change(now):
+            raise self._cursor.error("M15", None, f"the model file changed while in use: {change}; load it again")
+
+    def _change(self, now: os.stat_result) -> str:
         before = self._stat
-        if (now.st_size, now.st_mtime_ns, now.st_ino, now.st_dev) != (
-            before.st_size,
-            before.st_mtime_ns,
-            before.st_ino,
-            before.st_dev,
-        ):
-            raise self._cursor.error("M15", None, "the model file changed while in use; load it again")
+        if (now.st_ino, now.st_dev) != (before.st_ino, before.st_dev):
+            return "another file has its name"
+        if now.st_size != before.st_size:
+            return f"it has {now.st_size} bytes, and had {before.st_size}"
+        if now.st_mtime_ns != before.st_mtime_ns:
+            return "it was written to"
+        return "some of it could not be read" if self._map is not None and self._map.lost else ""
 
     def close(self) -> None:
         """Close the descriptor; the map goes when the last array from `data` does."""
         for other in self._others:
             other.close()
-        self._bytes = None
+        self._map = None
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
