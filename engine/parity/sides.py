@@ -77,7 +77,7 @@ class Context:
     """Tokens run so far, and room for more."""
 
     def __init__(self, llm: Llm, max_positions: int) -> None:
-        self._model = llm.model
+        self._file, self._model = llm.file, llm.model
         self._cache = llm.new_cache(max_positions)
         # as `engine.generate.prefill`; with a tap a device would run a prompt of any length at once
         self._chunk = CHUNK if isinstance(llm.model, OnDevice) else PREFILL_CHUNK
@@ -95,11 +95,15 @@ class Context:
 
         Raises:
             ContextError: no tokens, or more than there is room for.
+            GgufError: GGUF-M15, the model file changed since it was loaded.
         """
         if not token_ids:
             raise ContextError("no tokens to run; a forward needs at least one")
         for start in range(0, len(token_ids), self._chunk):
-            yield self._model.forward(token_ids[start : start + self._chunk], self._cache, tap=tap, last_only=last_only)
+            part = token_ids[start : start + self._chunk]
+            logits = self._model.forward(part, self._cache, tap=tap, last_only=last_only)
+            self._file.check_unchanged()
+            yield logits
 
     def feed(self, token_ids: Sequence[int], *, tap: Tap | None = None, last_only: bool = False) -> F32:
         """`chunks` as one array: (T, V), or (1, V) with last_only."""
