@@ -6,7 +6,7 @@ from support.command import pv
 from support.project import write_project
 from support.tiny_qwen2 import write_tiny
 
-READS = '''\
+READS = """\
 import os
 
 import pytest
@@ -20,7 +20,7 @@ def test_double(pv):
         {change}
         largest = abs(file.data("output.weight")).max()
     pv.record("max_abs_error", 0 if largest else 1, limit=1e-6)
-'''
+"""
 
 CHANGES = {
     "shrunk": "os.truncate(pv.model, 4096)",
