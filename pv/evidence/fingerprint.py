@@ -4,7 +4,7 @@
   key order never change it. Titles, waivers and the discharge block are not part of the claim.
 - test: the test's module and the `conftest.py` files above it, as bytes.
 - code: every project file that those import, the pytest plugins of the settings and the declared `subjects`, both
-  with their imports, and the files that hold the declared faults, as bytes.
+  with their imports, and the files that hold the declared faults, as bytes: of a package all that importing it runs.
 - model: the model's file, or all files of a split one, and the parts of a GGUF file, if the test asked for it.
 - schema: the version of evidence that this pv writes and understands.
 """
@@ -88,7 +88,7 @@ class Fingerprints:
         module = self._root / falsifier.test.split("::", 1)[0]
         test_files = [module, *self._conftests(module)]
         subjects = [file for name in falsifier.subjects for file in self._subject(falsifier, name)]
-        faults = [file for item in falsifier.challenges for file in self._closure.module(item.fault.split(":")[0])]
+        faults = [file for item in falsifier.challenges for file in self._faults(item.fault.split(":")[0])]
         imported = self._closure.of(
             [*test_files, *self._plugins, *subjects], beside=[_import_folder(file) for file in test_files]
         )
@@ -116,6 +116,13 @@ class Fingerprints:
         if own_name != name.rpartition(".")[2]:
             raise EvidenceError(f"{falsifier.id}: subject '{name}' is not a module of this project")
         return found
+
+    def _faults(self, module: str) -> tuple[Path, ...]:
+        files = self._closure.module(module)
+        if not files or files[-1].name != "__init__.py":
+            return files
+        package = files[-1].parent
+        return *files, *(file for file in self._closure.of([files[-1]]) if file.is_relative_to(package))
 
     def _conftests(self, module: Path) -> list[Path]:
         folders = [self._root]

@@ -1,10 +1,10 @@
 """Seeding a fault in the child, and noticing whether its code ever ran.
 
 A fault is `module:function`, a factory of context managers; a graded one is called with `relative=`. It counts as
-applied when, after it was entered, a Python function written in its module's file is called; or when the object that
-it yields says so itself through an attribute `applied` (a boolean, or a function that returns one), which is the way
-for faults that change data or are compiled to machine code. What its own code raises is no catch: the falsifier has to
-see the difference.
+applied when, after it was entered, a Python function is called that is written in its module's file, or in the file
+from which its module (a package, say) has it; or when the object that it yields says so itself through an attribute
+`applied` (a boolean, or a function that returns one), which is the way for faults that change data or are compiled to
+machine code. What its own code raises is no catch: the falsifier has to see the difference.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SeededFault:
         self._applied = False
         self._manager: AbstractContextManager[Any] | None = None
         self._yielded: Any = None
-        self._file = ""
+        self._files: frozenset[str] = frozenset()
 
     def enter(self) -> None:
         """Import the module and enter the context manager.
@@ -50,13 +50,15 @@ class SeededFault:
         module_name, _, function = self._reference.partition(":")
         try:
             module = importlib.import_module(module_name)
-            manager = getattr(module, function)(**self._arguments)
+            factory = getattr(module, function)
+            manager = factory(**self._arguments)
             self._yielded = manager.__enter__()
         except Exception as err:
             raise FaultError(f"{self._reference}: {type(err).__name__}: {err}") from err
         self._manager = manager
-        self._file = str(module.__file__)
-        self._watch(self._file)
+        origin = sys.modules.get(getattr(factory, "__module__", None) or "", module)
+        self._files = frozenset(str(place.__file__) for place in (module, origin) if getattr(place, "__file__", None))
+        self._watch(self._files)
 
     def exit(self) -> None:
         """Leave the context manager; the second time does nothing."""
@@ -71,12 +73,12 @@ class SeededFault:
         Args:
             test_file: of the test that failed, absolute.
         """
-        if error is None or self._file == test_file:
+        if error is None or test_file in self._files:
             return False
         files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
         # pytest.fail() and the like are called by whom it concerns.
         last = next((file for file in reversed(files) if not MACHINERY.search(file)), "")
-        return last == self._file
+        return last in self._files
 
     def ask(self) -> None:
         """Ask the yielded object whether the fault was applied."""
@@ -90,13 +92,13 @@ class SeededFault:
             self._unwatch()
             self._on_applied()
 
-    def _watch(self, file: str) -> None:
+    def _watch(self, files: frozenset[str]) -> None:
         if sys.version_info >= (3, 12):
             monitoring = sys.monitoring
             monitoring.use_tool_id(_TOOL_ID, "pv")
 
             def on_start(code: CodeType, _offset: int) -> Any:
-                if code.co_filename == file:
+                if code.co_filename in files:
                     self._note()
                 # Each code object is looked at once, so the test keeps its speed.
                 return monitoring.DISABLE
@@ -106,7 +108,7 @@ class SeededFault:
         else:
 
             def on_call(frame: FrameType, event: str, _argument: Any) -> None:
-                if event == "call" and frame.f_code.co_filename == file:
+                if event == "call" and frame.f_code.co_filename in files:
                     self._note()
 
             threading.setprofile(on_call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -200,12 +201,13 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def calls_into_faults(run: Callable[[], Any]) -> bool:
-    """Whether a Python function of engine/faults.py is called, as the framework notices an applied fault."""
+def calls_into(fault: Callable[[], Any], run: Callable[[], Any]) -> bool:
+    """Whether a Python function of the fault's own file is called, as the framework notices an applied fault."""
     seen = []
+    file = sys.modules[fault.__module__].__file__
 
     def profile(frame: FrameType, event: str, _: Any) -> None:
-        if event == "call" and frame.f_code.co_filename == faults.__file__:
+        if event == "call" and frame.f_code.co_filename == file:
             seen.append(frame.f_code.co_name)
 
     sys.setprofile(profile)
@@ -223,13 +225,14 @@ def right(path: Path) -> dict[Probe, Any]:
 
 
 def test_registry_is_sorted_and_complete():
-    public = {
-        name
-        for name, value in vars(faults).items()
-        if callable(value) and getattr(value, "__module__", "") == faults.__name__ and not name.startswith("_")
-    }
-    assert sorted(NAMES) == NAMES
-    assert set(NAMES) == public == set(PROBES)
+    """Each file of a class has the faults of that class, and no other."""
+    for name, registered in faults.CLASSES.items():
+        file = importlib.import_module(f"engine.faults.{name}")
+        own = {key: value for key, value in vars(file).items() if getattr(value, "__module__", "") == file.__name__}
+        public = sorted(key for key, value in own.items() if callable(value) and not key.startswith("_"))
+        assert [fault.__name__ for fault in registered] == public
+    assert len(NAMES) == len(set(NAMES))
+    assert set(NAMES) == set(PROBES)
     assert all(fault.__doc__ for fault in faults.ALL)
 
 
@@ -238,7 +241,7 @@ def test_fault_changes_every_probe_and_is_gone_afterwards(path: Path, right: dic
     for number, probe in enumerate(PROBES[fault.__name__]):
         results = []
         with fault():
-            assert calls_into_faults(lambda probe=probe, results=results: results.append(probe(path)))
+            assert calls_into(fault, lambda probe=probe, results=results: results.append(probe(path)))
         assert not same(results[0], right[probe]), f"probe {number} did not notice"
         assert same(probe(path), right[probe]), f"probe {number} is still changed"
 

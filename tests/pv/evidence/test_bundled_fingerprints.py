@@ -23,7 +23,7 @@ from support.import_graph import ROOT, bundled_graph, module_of
 COPIED = ("contracts", "engine", "falsifiers", "pv", "tests/support")
 CODE = (
     "engine/errors.py",
-    "engine/faults.py",
+    "engine/faults/rope.py",
     "engine/ops/reference.py",
     "engine/quant/q4_k.py",
     "engine/tokenizer/__init__.py",
@@ -61,9 +61,15 @@ class Bundled:
             test = falsifier.test.partition("::")[0]
             starts = {module_of(test), *falsifier.subjects}
             faults = {challenge.fault.partition(":")[0] for challenge in falsifier.challenges}
-            if starts & importers or any(f"{fault}.".startswith(f"{module}.") for fault in faults):
+            # A fault stands for its packages, and a package for what it runs when it is imported.
+            of_fault = any(f"{fault}.".startswith(f"{module}.") or _runs(fault, importers, module) for fault in faults)
+            if starts & importers or of_fault:
                 found[falsifier.id] = "test" if path == test else "code"
         return found
+
+
+def _runs(fault: str, importers: set[str], module: str) -> bool:
+    return fault in importers and module.startswith(f"{fault}.")
 
 
 @pytest.fixture(scope="module")
