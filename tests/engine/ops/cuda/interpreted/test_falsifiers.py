@@ -7,13 +7,14 @@ clock, the allocator's own peak.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from falsifiers.engine import test_cpu_vs_gpu_output_parity, test_gpu_parity_gate
 from falsifiers.engine.ops.cuda import test_cuda_model, test_cuda_speed
 from falsifiers.support import cuda, limits
 from pv.load import load_file
@@ -24,19 +25,24 @@ from support import tiny_qwen2
 
 ROOT = Path(__file__).resolve().parents[5]
 FOLDER = Path("contracts/engine/ops/cuda")
+MODULES = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (test_cuda_model, test_cpu_vs_gpu_output_parity, test_gpu_parity_gate)
+}
 
 
 def falsifiers(name: str) -> Sequence[Falsifier]:
-    (path,) = (ROOT / FOLDER).glob(f"{name}-v*.yaml")
-    contract = load_file(ROOT, FOLDER / path.name).contract
+    (path,) = (ROOT / "contracts/engine").rglob(f"{name}-v*.yaml")
+    contract = load_file(ROOT, path.relative_to(ROOT)).contract
     assert contract is not None
     return contract.falsifiers
 
 
-def bodies(name: str) -> Iterator[Any]:
-    """The test function of each falsifier of a contract."""
-    for falsifier in falsifiers(name):
-        yield pytest.param(falsifier.test.split("::")[1], id=falsifier.id)
+def bodies(*names: str) -> Iterator[Any]:
+    """The test function of each falsifier of some contracts that needs a GPU."""
+    for falsifier in (one for name in names for one in falsifiers(name) if one.targets == ("cuda",)):
+        file, function = falsifier.test.split("::")
+        yield pytest.param(getattr(MODULES[Path(file).stem], function), id=falsifier.id)
 
 
 def with_faults(name: str) -> Iterator[Any]:
@@ -95,10 +101,10 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_qwen2.write_gguf(out, tensors, tiny_qwen2.metadata(shape), type_of=tiny_qwen2.q4_k_m)
 
 
-@pytest.mark.parametrize("function", bodies("cuda-model"))
-def test_a_falsifier_of_models_passes(path: Path, function: str) -> None:
+@pytest.mark.parametrize("falsifier", bodies("cuda-model", "cpu-vs-gpu-output-parity", "gpu-parity-gate"))
+def test_a_falsifier_of_models_passes(path: Path, falsifier: Callable[[Pv], None]) -> None:
     recording = Recording(path)
-    getattr(test_cuda_model, function)(recording.pv)
+    falsifier(recording.pv)
     assert recording.values
     assert recording.device["target"] == "cuda-interpreted"
     assert recording.device["launches"]
@@ -125,7 +131,7 @@ def test_a_changed_limit_of_a_contract_changes_the_result(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Limits come from the contract alone: one that nothing meets refutes what passed."""
-    copy = tmp_path / FOLDER / "cuda-model-v2.yaml"
+    copy = tmp_path / FOLDER / "cuda-model-v3.yaml"
     copy.parent.mkdir(parents=True)
     text = (ROOT / FOLDER / copy.name).read_text(encoding="utf-8")
     assert text.count("limit: 8\n") == 1
