@@ -101,22 +101,12 @@ def load(
     """The model that the flags name, loaded.
 
     Raises:
-        UsageError: as `model_path` and `backend_name`, or the backend has no such precision, threads or cache.
+        UsageError: as `model_path` and `what_runs`.
         EngineError: as `Llm.load`.
     """
-    from engine.errors import BackendError
     from engine.llm import Llm
-    from engine.models import DEFAULT_PRECISION, PRECISIONS, kv_type
 
-    name = backend_name(backend, gpu)
-    if precision is not None and precision not in PRECISIONS[name]:
-        have = ", ".join(PRECISIONS[name])
-        raise UsageError(f"backend {name} has no precision {precision!r}; available: {have}")
-    check_threads(threads, name)
-    try:
-        kv_type(name, precision or DEFAULT_PRECISION[name], kv_cache)
-    except BackendError as err:
-        raise UsageError(f"--kv-cache: {err}") from err
+    name, _ = what_runs(backend, gpu, precision, threads, kv_cache)
     return Llm.load(
         model_path(model, teacher),
         backend=name,
@@ -125,6 +115,30 @@ def load(
         kv_cache=kv_cache,
         allow_fallback=allow_fallback,
     )
+
+
+def what_runs(
+    backend: str | None, gpu: bool | None, precision: str | None, threads: int | None, kv_cache: str | None
+) -> tuple[str, str]:
+    """The backend and the precision that the flags name.
+
+    Raises:
+        UsageError: as `backend_name`, or the backend has no such precision, threads or cache.
+    """
+    from engine.errors import BackendError
+    from engine.models import DEFAULT_PRECISION, PRECISIONS, kv_type
+
+    name = backend_name(backend, gpu)
+    if precision is not None and precision not in PRECISIONS[name]:
+        have = ", ".join(PRECISIONS[name])
+        raise UsageError(f"backend {name} has no precision {precision!r}; available: {have}")
+    check_threads(threads, name)
+    precision = precision or DEFAULT_PRECISION[name]
+    try:
+        kv_type(name, precision, kv_cache)
+    except BackendError as err:
+        raise UsageError(f"--kv-cache: {err}") from err
+    return name, precision
 
 
 def check_threads(threads: int | None, backend: str) -> None:

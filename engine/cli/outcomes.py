@@ -1,7 +1,8 @@
 """From whatever a command ends with to an exit code and at most one line on stderr.
 
-0 done   2 usage, or the input is refused   3 void: the self-check of `q4k eval` failed, nothing was measured
-4 cannot: the backend asked for is not available, or generated code cannot be isolated
+0 done, or two sides agree   1 two sides differ   2 usage, or the input is refused
+3 void: the self-check of `q4k eval` failed, nothing was measured
+4 cannot: the backend asked for is not available, generated code cannot be isolated, or two sides cannot be decided on
 5 internal error   130 interrupted   141 the reader of the output went away
 """
 
@@ -17,6 +18,7 @@ from typing import Final, ParamSpec
 
 import typer
 
+DIFFER: Final = 1
 REFUSED: Final = 2
 VOID: Final = 3
 CANNOT: Final = 4
@@ -41,8 +43,8 @@ def say(message: str) -> None:
         print(f"q4k: {line}", file=sys.stderr, flush=True)
 
 
-def guarded(command: Callable[_P, None]) -> Callable[_P, None]:
-    """Wrap a command so that it always ends with one of this module's exit codes."""
+def guarded(command: Callable[_P, int | None]) -> Callable[_P, None]:
+    """Wrap a command so that it always ends with one of this module's exit codes; one that gives none is done."""
 
     @functools.wraps(command)
     def run(*args: _P.args, **kwargs: _P.kwargs) -> None:
@@ -52,9 +54,9 @@ def guarded(command: Callable[_P, None]) -> Callable[_P, None]:
 
 
 def exit_code(run: Callable[[], object]) -> int:
-    """Run and say what went wrong, if anything."""
+    """Run and say what went wrong, if anything; what it gives is the code, if it is a number."""
     try:
-        run()
+        code = run()
         sys.stdout.flush()
     except BrokenPipeError:
         _silence_stdout()
@@ -69,7 +71,7 @@ def exit_code(run: Callable[[], object]) -> int:
     except Exception as err:
         _flush()
         return _of_error(err)
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _of_error(err: Exception) -> int:

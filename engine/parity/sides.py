@@ -73,6 +73,11 @@ def parse(text: str) -> Name:
     return Name(text)
 
 
+def live(backend: str, precision: str) -> Name:
+    """The side of one of `engine.models.PRECISIONS`."""
+    return next(name for name in LIVE.values() if (name.backend, name.precision) == (backend, precision))
+
+
 class Context:
     """Tokens run so far, and room for more."""
 

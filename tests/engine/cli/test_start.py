@@ -29,13 +29,15 @@ Commands:
   chat     Talk with a model; it sees the whole conversation.
   serve    Serve a model over HTTP, in the form of OpenAI's API.
   inspect  Show what a model file is: digests, types, sizes.
+  trace    Show what flows through a model, place by place.
   bench    Measure prefill and decode, and where the time goes.
   eval     Measure pass@1: the model writes functions, and tests run them.
 
   Exit codes:
-    0  done                                  4    cannot: no such backend or isolation
-    2  usage, or the input is refused        5    internal error
-    3  void: the self-check of eval failed   130  interrupted
+    0  done, or two sides agree              4    cannot: no such backend, no verdict
+    1  two sides differ                      5    internal error
+    2  usage, or the input is refused        130  interrupted
+    3  void: the self-check of eval failed
 """
 
 
@@ -64,6 +66,7 @@ def modules_after(*args: str | Path) -> set[str]:
         ["bench", "-h"],
         ["serve", "-h"],
         ["eval", "-h"],
+        ["trace", "-h"],
         ["--version"],
     ],
     ids=" ".join,
