@@ -109,12 +109,13 @@ class OnDevice:
 
     def facts(self) -> dict[str, Any]:
         """Where this runs, how, and what was launched so far: part of the run record."""
-        from engine.ops.cuda import launch, target
+        from engine.ops.cuda import configs, launch, target
 
         return {
             **target.facts(),
             "mode": self.mode,
             "precision_mode": self.precision,
+            "dependent_launch": configs.dependent_launch(),
             "launches": launch.counts(),
             "weight_bytes": self._residence.size_bytes,
             "kv_cache_bytes": sum(cache.size_bytes for cache in self._caches),

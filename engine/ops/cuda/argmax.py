@@ -12,13 +12,23 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from engine.ops.cuda.dependent import release_next, wait_for_previous
+
 
 @triton.jit
 def argmax(
-    values: tl.tensor, rows: tl.tensor, out: tl.tensor, size: tl.tensor, NAMED: tl.constexpr, BLOCK: tl.constexpr
+    values: tl.tensor,
+    rows: tl.tensor,
+    out: tl.tensor,
+    size: tl.tensor,
+    NAMED: tl.constexpr,
+    BLOCK: tl.constexpr,
+    DEPENDENT: tl.constexpr,
 ) -> None:
     """values (T, M) float32; rows (T, M) int32, what each value's index is called, read if NAMED; out (T,) int32;
     size = M. Grid: T, 1, 1."""
+    release_next(DEPENDENT)
+    wait_for_previous(DEPENDENT)
     first = tl.program_id(0).to(tl.int64) * size
     lane = tl.arange(0, BLOCK)
     largest = tl.full([BLOCK], float("-inf"), tl.float32)

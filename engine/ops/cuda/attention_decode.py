@@ -20,6 +20,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from engine.ops.cuda.dependent import release_next, wait_for_previous
+
 
 @triton.jit
 def dot_split(a: tl.tensor, b: tl.tensor) -> tl.tensor:
@@ -46,10 +48,13 @@ def attention_decode(
     GROUP: tl.constexpr,
     DIM: tl.constexpr,
     SLOTS: tl.constexpr,
+    DEPENDENT: tl.constexpr,
 ) -> None:
     """q (T, H, Dh) float32; keys, values (S, Hkv, Dh) float16; positions (T,) int64; part (T, H, parts, Dh), part_max,
     part_sum (T, H, parts) float32; scale = log2(e) / sqrt(Dh). GROUP >= 16 and DIM >= 16 are powers of two that hold
     H / Hkv and Dh. Grid: Hkv, parts, T."""
+    release_next(DEPENDENT)
+    wait_for_previous(DEPENDENT)
     group = tl.program_id(0)
     split = tl.program_id(1)
     token = tl.program_id(2).to(tl.int64)

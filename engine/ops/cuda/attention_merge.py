@@ -15,6 +15,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from engine.ops.cuda.dependent import release_next, wait_for_previous
 from engine.ops.cuda.quantise import store_quantised
 
 
@@ -32,9 +33,12 @@ def attention_merge(
     PARTS: tl.constexpr,
     DIM: tl.constexpr,
     EIGHT_BITS: tl.constexpr,
+    DEPENDENT: tl.constexpr,
 ) -> None:
     """part (T * H, PARTS, Dh), part_max, part_sum (T * H, PARTS), out (T * H, Dh) float32; xq to x16 as in `quantise`,
     written with EIGHT_BITS. Grid: T * H, 1, 1."""
+    release_next(DEPENDENT)
+    wait_for_previous(DEPENDENT)
     row = tl.program_id(0).to(tl.int64)
     number = tl.arange(0, PARTS)
     dim = tl.arange(0, DIM)

@@ -10,7 +10,7 @@ import re
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ _POINTERS = {
 }  # fmt: skip
 _INSTRUCTION = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)(.*)$")
 _LABEL = re.compile(r"^(\.L_x_\d+):")
+# griddepcontrol.wait and .launch_dependents in machine code
+_WAIT, _RELEASE = "ACQBULK", "PREEXIT"
 _TARGET = re.compile(r"\(?`?\(?(\.L_x_\d+)\)?")
 
 
@@ -49,6 +51,8 @@ class Machine:
     loop: tuple[str, ...]
     """Opcodes of the largest loop, in order; of the whole kernel if it has no loop."""
     has_loop: bool
+    opcodes: tuple[str, ...]
+    """Of the whole kernel, in the order of the listing."""
 
     def count(self, prefix: str) -> int:
         """Instructions of the loop whose opcode starts with `prefix`, such as LDG.E.128."""
@@ -57,7 +61,22 @@ class Machine:
     @property
     def wide_loads(self) -> int:
         """Loads of 16 bytes per thread from device memory in the loop."""
-        return sum(opcode.startswith(("LDG", "LDGSTS")) and ".128" in opcode for opcode in self.loop)
+        return wide_loads(self.loop)
+
+    @property
+    def waits(self) -> int:
+        """Places where a program waits for the kernels before this one."""
+        return self.opcodes.count(_WAIT)
+
+    @property
+    def releases(self) -> int:
+        """Places where a program lets the next kernel begin."""
+        return self.opcodes.count(_RELEASE)
+
+    @property
+    def before_wait(self) -> tuple[str, ...]:
+        """What comes before the first wait; everything where there is none."""
+        return self.opcodes[: self.opcodes.index(_WAIT)] if _WAIT in self.opcodes else self.opcodes
 
     @property
     def histogram(self) -> dict[str, int]:
@@ -66,6 +85,11 @@ class Machine:
     def per_item(self, items: int) -> float:
         """Thread instructions of the loop for each of `items` handled by all threads together in one iteration."""
         return len(self.loop) * self.threads / items
+
+
+def wide_loads(opcodes: Iterable[str]) -> int:
+    """Loads of 16 bytes per thread from device memory."""
+    return sum(opcode.startswith("LDG") and ".128" in opcode for opcode in opcodes)
 
 
 def specialise(launched: Launch) -> tuple[dict[str, str], dict[str, Any], dict[tuple[int], list[list[Any]]]]:
@@ -108,8 +132,7 @@ def compile_for(launched: Launch, capability: int) -> Machine:
         raise BackendError("kernels cannot be compiled where TRITON_INTERPRET is set; unset it")
     signature, constants, attributes = specialise(launched)
     source = ASTSource(fn=launched.kernel, signature=signature, constexprs=constants, attrs=attributes)
-    options = {"num_warps": launched.warps, "num_stages": launched.stages}
-    binary = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+    binary = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=launched.options)
     with tempfile.TemporaryDirectory() as folder:
         cubin = Path(folder) / "kernel.cubin"
         cubin.write_bytes(binary.asm["cubin"])
@@ -125,6 +148,7 @@ def compile_for(launched: Launch, capability: int) -> Machine:
         threads=32 * launched.warps,
         loop=loop,
         has_loop=has_loop,
+        opcodes=opcodes(listing),
     )
 
 
@@ -164,6 +188,11 @@ def largest_loop(listing: str) -> tuple[tuple[str, ...], bool]:
                 span = tuple(opcodes[starts[target[1]] :])
                 best = max(best, span, key=len)
     return best or tuple(opcodes), bool(best)
+
+
+def opcodes(listing: str) -> tuple[str, ...]:
+    """All of a disassembled kernel."""
+    return tuple(found[1] for line in listing.splitlines() if (found := _INSTRUCTION.match(line)))
 
 
 def _resource(usage: str, field: str) -> int:

@@ -8,7 +8,9 @@ with the number of programs and not with their size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
 from engine.gguf.types import GgmlType
@@ -57,6 +59,8 @@ class Table:
     """Parts that the columns of a product in decode are cut into, by rows and columns of the weight."""
     narrow: tuple[int, int]
     """(rows at most, parts) of a shape that `splits` does not name."""
+    dependent_launch: bool = False
+    """Kernels begin before the one before has ended, see `dependent`; from sm_90 on."""
 
 
 _FLOATS = (GgmlType.F32, GgmlType.F16, GgmlType.BF16)
@@ -96,6 +100,7 @@ _H200 = Table(
     attention=Attention(tokens=64, slots=32, parts=8, warps=4),
     splits=_QWEN_7B | _QWEN_1_5B | _QWEN_0_5B,
     narrow=(8192, 4),
+    dependent_launch=True,
 )
 # with 4 warps the tile of prefill does not fit the registers of sm_80 and 8 bytes of each thread go to memory
 _A100 = replace(
@@ -104,6 +109,7 @@ _A100 = replace(
     attention=Attention(tokens=64, slots=32, parts=8, warps=8),
     # with 128 tokens the same happens where their number is not a multiple of 16
     matmul={**_H200.matmul, GgmlType.Q6_K: Matmul(rows=128, tokens=64, warps=8, stages=2)},
+    dependent_launch=False,
 )
 DEFAULT = replace(
     _A100,
@@ -135,6 +141,24 @@ TABLES: dict[int, Table] = {0: INTERPRETED, 80: _A100, 90: _H200}
 def table() -> Table:
     """The entry for where this process runs its kernels."""
     return TABLES.get(target.capability(), DEFAULT)
+
+
+_one_after_the_other: ContextVar[bool] = ContextVar("one_after_the_other", default=False)
+
+
+def dependent_launch() -> bool:
+    """Whether kernels begin before the one before has ended: on a GPU the table's entry, if it is not switched off."""
+    return table().dependent_launch and target.assembly() and not _one_after_the_other.get()
+
+
+@contextmanager
+def one_after_the_other() -> Iterator[None]:
+    """Inside, every kernel begins after the end of the one before; a graph stays as it was captured."""
+    token = _one_after_the_other.set(True)
+    try:
+        yield
+    finally:
+        _one_after_the_other.reset(token)
 
 
 def blocks_per_step(most: int, blocks: int) -> int:

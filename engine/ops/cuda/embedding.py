@@ -14,6 +14,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from engine.ops.cuda.dependent import release_next, wait_for_previous
+
 
 @triton.jit
 def _q4_k(w: tl.tensor, row: tl.tensor, k: tl.tensor, inside: tl.tensor, size: tl.tensor) -> tl.tensor:
@@ -65,9 +67,12 @@ def embedding(
     size: tl.tensor,
     KIND: tl.constexpr,
     BLOCK: tl.constexpr,
+    DEPENDENT: tl.constexpr,
 ) -> None:
     """Planes as bytes or numbers, those that a type lacks repeat the first; token_ids (T,) int64; out (T, D) float32;
     size = D. Grid: tiles of BLOCK, 1, T."""
+    release_next(DEPENDENT)
+    wait_for_previous(DEPENDENT)
     token = tl.program_id(2).to(tl.int64)
     k = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = k < size

@@ -12,7 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from engine.ops.cuda import configs
+
 Grid = tuple[int, int, int]
+
+_DEPENDENT = "DEPENDENT"
+"""The flag of kernels that can begin before the one before them has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +35,20 @@ class Launch:
     def name(self) -> str:
         return str(self.kernel.__name__)
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the compiler is told besides the arguments."""
+        found: dict[str, Any] = {"num_warps": self.warps, "num_stages": self.stages}
+        # the kernel waits for the one before by itself, see `dependent`
+        return found | ({"launch_pdl": True} if self.arguments.get(_DEPENDENT) else {})
+
 
 Runner = Callable[[Launch], None]
 
 
 def run(launched: Launch) -> None:
     """Start it, uncounted: for what `intercepted` is given."""
-    launched.kernel[launched.grid](**launched.arguments, num_warps=launched.warps, num_stages=launched.stages)
+    launched.kernel[launched.grid](**launched.arguments, **launched.options)
 
 
 _runner: Runner = run
@@ -47,6 +59,8 @@ def launch(kernel: Any, grid: Grid, *, warps: int, stages: int = 1, **arguments:
     """Start a kernel; a grid with nothing in it starts none."""
     if 0 in grid:
         return
+    if _DEPENDENT in kernel.arg_names:
+        arguments[_DEPENDENT] = configs.dependent_launch()
     launched = Launch(kernel, grid, warps, stages, arguments)
     _runner(launched)
     _counts[launched.name] += 1

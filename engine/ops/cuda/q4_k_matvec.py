@@ -22,9 +22,35 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from engine.ops.cuda.dependent import release_next, wait_for_previous
 from engine.ops.cuda.dp4a import dp4a
 from engine.ops.cuda.q4_k_header import q4_k_header
 from engine.ops.cuda.row_tile import store_rows, tile_rows
+
+
+@triton.jit
+def _products(
+    low: tl.tensor,
+    high: tl.tensor,
+    header: tl.tensor,
+    chunk: tl.tensor,
+    x_at: tl.tensor,
+    d_at: tl.tensor,
+    s_at: tl.tensor,
+    ASSEMBLY: tl.constexpr,
+) -> tl.tensor:
+    """low, high, header (R, C, 4) int32 of chunks numbered (1, C); activations where they are: (R, C) float32."""
+    zero = tl.zeros(low.shape, tl.int32)
+    dot_a = dp4a(low & 0x0F0F0F0F, tl.load(x_at), zero, ASSEMBLY)
+    dot_a = dp4a(high & 0x0F0F0F0F, tl.load(x_at + 4), dot_a, ASSEMBLY)
+    dot_b = dp4a((low >> 4) & 0x0F0F0F0F, tl.load(x_at + 8), zero, ASSEMBLY)
+    dot_b = dp4a((high >> 4) & 0x0F0F0F0F, tl.load(x_at + 12), dot_b, ASSEMBLY)
+    d, dmin, s, m = q4_k_header(header, chunk)
+    scaled_a = (tl.sum(dot_a, axis=2) * (s & 0xFF)).to(tl.float32)
+    scaled_b = (tl.sum(dot_b, axis=2) * (s >> 8 & 0xFF)).to(tl.float32)
+    products = scaled_a * tl.load(d_at) + scaled_b * tl.load(d_at + 1)
+    floors = (m & 0xFF).to(tl.float32) * tl.load(s_at) + (m >> 8 & 0xFF).to(tl.float32) * tl.load(s_at + 1)
+    return d * products - dmin * floors
 
 
 @triton.jit
@@ -50,9 +76,11 @@ def q4_k_matvec(
     EIGHT_BITS: tl.constexpr,
     BEST: tl.constexpr,
     ASSEMBLY: tl.constexpr,
+    DEPENDENT: tl.constexpr,
 ) -> None:
     """w (N, 36 * blocks) int32; xq (T, 64 * blocks) int32 of 4 bytes; xd, xs (T, 8 * blocks) float32, xs = xd * sum xq;
     out (splits, T, N) float32; the rest as in `store_rows`. Grid: row tiles, splits, T."""
+    release_next(DEPENDENT)
     CHUNKS: tl.constexpr = 4 * BLOCKS
     split = tl.program_id(1)
     token = tl.program_id(2)
@@ -67,25 +95,18 @@ def q4_k_matvec(
     x_at = xq + (token * blocks * 64 + first * (BLOCKS * 64) + (chunk * 16)[None, :, None] + word)
     sub_block = token * blocks * 8 + first * (BLOCKS * 8) + (chunk * 2)[None, :]
     d_at, s_at = xd + sub_block, xs + sub_block
-    total = tl.zeros([ROWS, CHUNKS], tl.float32)
-    for _ in range(first, last):
-        low, high = tl.load(body_at), tl.load(body_at + 4)
-        zero = tl.zeros([ROWS, CHUNKS, 4], tl.int32)
-        dot_a = dp4a(low & 0x0F0F0F0F, tl.load(x_at), zero, ASSEMBLY)
-        dot_a = dp4a(high & 0x0F0F0F0F, tl.load(x_at + 4), dot_a, ASSEMBLY)
-        dot_b = dp4a((low >> 4) & 0x0F0F0F0F, tl.load(x_at + 8), zero, ASSEMBLY)
-        dot_b = dp4a((high >> 4) & 0x0F0F0F0F, tl.load(x_at + 12), dot_b, ASSEMBLY)
-        d, dmin, s, m = q4_k_header(tl.load(header_at), chunk[None, :])
-        scaled_a = (tl.sum(dot_a, axis=2) * (s & 0xFF)).to(tl.float32)
-        scaled_b = (tl.sum(dot_b, axis=2) * (s >> 8 & 0xFF)).to(tl.float32)
-        products = scaled_a * tl.load(d_at) + scaled_b * tl.load(d_at + 1)
-        floors = (m & 0xFF).to(tl.float32) * tl.load(s_at) + (m >> 8 & 0xFF).to(tl.float32) * tl.load(s_at + 1)
-        total += d * products - dmin * floors
+    # every part has a step; the weights of its first one are on their way before the activations are there
+    low, high, header = tl.load(body_at), tl.load(body_at + 4), tl.load(header_at)
+    wait_for_previous(DEPENDENT)
+    total = _products(low, high, header, chunk[None, :], x_at, d_at, s_at, ASSEMBLY)
+    for _ in range(first + 1, last):
         header_at += BLOCKS * 36
         body_at += BLOCKS * 36
         x_at += BLOCKS * 64
         d_at += BLOCKS * 8
         s_at += BLOCKS * 8
+        low, high, header = tl.load(body_at), tl.load(body_at + 4), tl.load(header_at)
+        total += _products(low, high, header, chunk[None, :], x_at, d_at, s_at, ASSEMBLY)
     store_rows(
         tl.sum(total, axis=1), row, inside, out, best, best_row, activated, aq, ad, a_sum, a16, rows,
         GATED, EIGHT_BITS, BEST,

@@ -26,8 +26,38 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from engine.ops.cuda.dependent import release_next, wait_for_previous
 from engine.ops.cuda.dp4a import dp4a
 from engine.ops.cuda.row_tile import store_rows, tile_rows
+
+
+@triton.jit
+def _products(
+    a: tl.tensor,
+    b: tl.tensor,
+    top: tl.tensor,
+    s: tl.tensor,
+    half_d: tl.tensor,
+    x_at: tl.tensor,
+    d_at: tl.tensor,
+    sum_at: tl.tensor,
+    ASSEMBLY: tl.constexpr,
+) -> tl.tensor:
+    """a, b, top (U, 4) int32, s (U,) int32, half_d (U,) float16 of units; activations where they are: (U,) float32."""
+    zero = tl.zeros(a.shape, tl.int32)
+    q0 = a & 0x0F0F0F0F | top << 4 & 0x30303030
+    q1 = b & 0x0F0F0F0F | top << 2 & 0x30303030
+    q2 = a >> 4 & 0x0F0F0F0F | top & 0x30303030
+    q3 = b >> 4 & 0x0F0F0F0F | top >> 2 & 0x30303030
+    dot0 = tl.sum(dp4a(q0, tl.load(x_at), zero, ASSEMBLY), axis=1) - 32 * tl.load(sum_at)
+    dot1 = tl.sum(dp4a(q1, tl.load(x_at + 8), zero, ASSEMBLY), axis=1) - 32 * tl.load(sum_at + 2)
+    dot2 = tl.sum(dp4a(q2, tl.load(x_at + 16), zero, ASSEMBLY), axis=1) - 32 * tl.load(sum_at + 4)
+    dot3 = tl.sum(dp4a(q3, tl.load(x_at + 24), zero, ASSEMBLY), axis=1) - 32 * tl.load(sum_at + 6)
+    products = (dot0 * (s << 24 >> 24)).to(tl.float32) * tl.load(d_at)
+    products += (dot1 * (s << 16 >> 24)).to(tl.float32) * tl.load(d_at + 1)
+    products += (dot2 * (s << 8 >> 24)).to(tl.float32) * tl.load(d_at + 2)
+    products += (dot3 * (s >> 24)).to(tl.float32) * tl.load(d_at + 3)
+    return half_d.to(tl.float32) * products
 
 
 @triton.jit
@@ -56,10 +86,12 @@ def q6_k_matvec(
     EIGHT_BITS: tl.constexpr,
     BEST: tl.constexpr,
     ASSEMBLY: tl.constexpr,
+    DEPENDENT: tl.constexpr,
 ) -> None:
     """low (N, 32 * blocks), high (N, 16 * blocks), scales (N, 4 * blocks) int32; d (N, blocks) float16; xq (T, 64 *
     blocks) int32 of 4 bytes; xd (T, 8 * blocks) float32; x16 (T, 16 * blocks) int32; out (splits, T, N) float32;
     the rest as in `store_rows`. Grid: row tiles, splits, T."""
+    release_next(DEPENDENT)
     UNITS: tl.constexpr = 4 * BLOCKS
     split = tl.program_id(1)
     token = tl.program_id(2)
@@ -83,24 +115,12 @@ def q6_k_matvec(
     x_at = xq + (block * 64 + (start // 4)[:, None] + word)
     d_at = xd + (block * 8 + start // 32)
     sum_at = x16 + (block * 16 + start // 16)
-    total = tl.zeros([ROWS * UNITS], tl.float32)
-    for _ in range(first, last):
-        zero = tl.zeros([ROWS * UNITS, 4], tl.int32)
-        a, b, top = tl.load(low_at), tl.load(low_at + 4), tl.load(high_at)
-        q0 = a & 0x0F0F0F0F | top << 4 & 0x30303030
-        q1 = b & 0x0F0F0F0F | top << 2 & 0x30303030
-        q2 = a >> 4 & 0x0F0F0F0F | top & 0x30303030
-        q3 = b >> 4 & 0x0F0F0F0F | top >> 2 & 0x30303030
-        dot0 = tl.sum(dp4a(q0, tl.load(x_at), zero, ASSEMBLY), axis=1) - 32 * tl.load(sum_at)
-        dot1 = tl.sum(dp4a(q1, tl.load(x_at + 8), zero, ASSEMBLY), axis=1) - 32 * tl.load(sum_at + 2)
-        dot2 = tl.sum(dp4a(q2, tl.load(x_at + 16), zero, ASSEMBLY), axis=1) - 32 * tl.load(sum_at + 4)
-        dot3 = tl.sum(dp4a(q3, tl.load(x_at + 24), zero, ASSEMBLY), axis=1) - 32 * tl.load(sum_at + 6)
-        s = tl.load(scales_at)
-        products = (dot0 * (s << 24 >> 24)).to(tl.float32) * tl.load(d_at)
-        products += (dot1 * (s << 16 >> 24)).to(tl.float32) * tl.load(d_at + 1)
-        products += (dot2 * (s << 8 >> 24)).to(tl.float32) * tl.load(d_at + 2)
-        products += (dot3 * (s >> 24)).to(tl.float32) * tl.load(d_at + 3)
-        total += tl.load(half_d_at).to(tl.float32) * products
+    # every part has a step; the weights of its first one are on their way before the activations are there
+    a, b, top = tl.load(low_at), tl.load(low_at + 4), tl.load(high_at)
+    s, half_d = tl.load(scales_at), tl.load(half_d_at)
+    wait_for_previous(DEPENDENT)
+    total = _products(a, b, top, s, half_d, x_at, d_at, sum_at, ASSEMBLY)
+    for _ in range(first + 1, last):
         low_at += BLOCKS * 32
         high_at += BLOCKS * 16
         scales_at += BLOCKS * 4
@@ -108,6 +128,9 @@ def q6_k_matvec(
         x_at += BLOCKS * 64
         d_at += BLOCKS * 8
         sum_at += BLOCKS * 16
+        a, b, top = tl.load(low_at), tl.load(low_at + 4), tl.load(high_at)
+        s, half_d = tl.load(scales_at), tl.load(half_d_at)
+        total += _products(a, b, top, s, half_d, x_at, d_at, sum_at, ASSEMBLY)
     store_rows(
         tl.sum(tl.reshape(total, [ROWS, UNITS]), axis=1), row, inside, out, best, best_row, activated, aq, ad, a_sum,
         a16, rows, GATED, EIGHT_BITS, BEST,

@@ -21,6 +21,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from engine.ops.cuda.dependent import release_next, wait_for_previous
+
 
 @triton.jit
 def store_quantised(
@@ -60,8 +62,11 @@ def quantise(
     x16: tl.tensor,
     blocks: tl.tensor,
     BLOCKS: tl.constexpr,
+    DEPENDENT: tl.constexpr,
 ) -> None:
     """Shapes as above; blocks = K / 32. Grid: tiles of BLOCKS, 1, T."""
+    release_next(DEPENDENT)
+    wait_for_previous(DEPENDENT)
     token = tl.program_id(2).to(tl.int64)
     block = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)
     inside = block < blocks

@@ -12,7 +12,7 @@ from unittest import mock
 import torch
 
 from engine.gguf.types import GgmlType, layout
-from engine.ops.cuda import weights
+from engine.ops.cuda import target, weights
 from engine.ops.cuda.weights import DeviceWeight
 from engine.ops.protocol import Weight
 
@@ -42,6 +42,7 @@ def random_weight(host: Weight, mean_scales: MeanScales) -> DeviceWeight:
                 factor.uniform_(1 - _SPREAD, 1 + _SPREAD)
                 for offset, mean in scales.items():
                     halves[:, :, offset // 2] = (factor * mean).half()
+    target.finish()
     return made
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from engine.ops.cuda.dependent import release_next, wait_for_previous
 from engine.ops.cuda.half_rows import row_unit
 from engine.ops.cuda.quantise import store_quantised
 from engine.ops.cuda.split_sum import load_sum
@@ -47,15 +48,19 @@ def rms_norm(
     BLOCKS: tl.constexpr,
     EIGHT_BITS: tl.constexpr,
     HALVES: tl.constexpr,
+    DEPENDENT: tl.constexpr,
 ) -> None:
     """x (PARTS, T, D) float32 with the given strides; bias (D,), residual, total, y (T, D), weight (D,) float32; xq to
     x16 as in `quantise`, written with EIGHT_BITS; xh, scale as in `half_rows`, written with HALVES; size = D.
     Grid: T, 1, 1."""
+    release_next(DEPENDENT)
     token = tl.program_id(0).to(tl.int64)
     block = tl.arange(0, BLOCKS)
     column = block[:, None] * 32 + tl.arange(0, 32)[None, :]
     inside = column < size
     at = token * size + column
+    scales = tl.load(weight + column, mask=inside, other=0)
+    wait_for_previous(DEPENDENT)
     values = load_sum(
         x + token * token_stride + column, inside, part_stride, bias + column, residual + at, PARTS, BIAS, RESIDUAL
     )
@@ -65,9 +70,7 @@ def rms_norm(
     count = tl.full([], size, tl.float32)
     mean = tl.math.div_rn(tl.sum(tl.sum(values * values, axis=1), axis=0), count)
     root = tl.math.sqrt_rn(mean + eps)
-    normed = tl.math.div_rn(values, tl.broadcast_to(root, values.shape)) * tl.load(
-        weight + column, mask=inside, other=0
-    )
+    normed = tl.math.div_rn(values, tl.broadcast_to(root, values.shape)) * scales
     tl.store(y + at, normed, mask=inside)
     if EIGHT_BITS:
         first = token * (size // 32)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from engine.ops.cuda.dependent import release_next, wait_for_previous
 from engine.ops.cuda.rope import cos_sin, pair
 from engine.ops.cuda.split_sum import load_sum
 
@@ -70,18 +71,22 @@ def rope_append(
     V_BIAS: tl.constexpr,
     ADJACENT: tl.constexpr,
     HALF: tl.constexpr,
+    DEPENDENT: tl.constexpr,
 ) -> None:
     """q (parts, T, H * Dh), k, v (parts, T, Hkv * Dh) float32; biases (H * Dh,), (Hkv * Dh,), read where the flags say;
     positions (T,) int64; quarters (Dh/2,) float64; q_out (T, H, Dh), k_out (T, Hkv, Dh) float32; keys, values
     (S, Hkv, Dh) float16; half = Dh/2 <= HALF, a power of two. Grid: T, H + Hkv, 1; one head each, a key with its value.
     """
+    release_next(DEPENDENT)
     token = tl.program_id(0).to(tl.int64)
     head = tl.program_id(1)
     i = tl.arange(0, HALF)
     inside = i < half
     place, apart = pair(i, half, ADJACENT)
+    turn = tl.load(quarters + i, mask=inside, other=0)
+    wait_for_previous(DEPENDENT)
     position = tl.load(positions + token)
-    cos, sin = cos_sin(position.to(tl.float64) * tl.load(quarters + i, mask=inside, other=0))
+    cos, sin = cos_sin(position.to(tl.float64) * turn)
     cos, sin = cos * magnitude, sin * magnitude
     if head < heads:
         column = head * 2 * half + place

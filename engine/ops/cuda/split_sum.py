@@ -14,6 +14,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from engine.ops.cuda.dependent import release_next, wait_for_previous
+
 
 @triton.jit
 def load_sum(
@@ -50,9 +52,12 @@ def split_sum(
     BIAS: tl.constexpr,
     RESIDUAL: tl.constexpr,
     BLOCK: tl.constexpr,
+    DEPENDENT: tl.constexpr,
 ) -> None:
     """parts (PARTS, T, N) float32 with the given strides; bias (N,), residual (T, N), read where the flags say; out
     (T, N) float32; size = N. Grid: tiles of BLOCK, 1, T."""
+    release_next(DEPENDENT)
+    wait_for_previous(DEPENDENT)
     token = tl.program_id(2).to(tl.int64)
     column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = column < size

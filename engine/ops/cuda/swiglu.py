@@ -15,6 +15,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from engine.ops.cuda.dependent import release_next, wait_for_previous
 from engine.ops.cuda.quantise import store_quantised
 
 
@@ -38,9 +39,12 @@ def swiglu(
     up_stride: tl.tensor,
     BLOCKS: tl.constexpr,
     QUANTISE: tl.constexpr,
+    DEPENDENT: tl.constexpr,
 ) -> None:
     """gate, up (T, F) float32 with the given strides of tokens, y (T, F) float32; the rest as in `quantise`; size = F.
     Grid: tiles of BLOCKS, 1, T."""
+    release_next(DEPENDENT)
+    wait_for_previous(DEPENDENT)
     token = tl.program_id(2).to(tl.int64)
     block = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)
     column = block[:, None] * 32 + tl.arange(0, 32)[None, :]

@@ -88,12 +88,18 @@ def assembly() -> bool:
 
 
 def put(array: npt.NDArray[Any]) -> Any:
-    """A tensor of the array's type and shape on `device`."""
+    """A tensor of the array's type and shape on `device`; it is there when this returns."""
     place = device()
     # Torch warns at every read-only array. On the host a copy is needed besides: the interpreter takes two tensors that
     # begin at one address for one storage.
     is_usable = array.flags.writeable and array.flags.c_contiguous and place.type != "cpu"
     return torch.from_numpy(array if is_usable else np.array(array, order="C")).to(place)
+
+
+def finish() -> None:
+    """Wait for all copies between places on the device: kernels may read weights while those before them still run."""
+    if device().type == "cuda":
+        torch.cuda.current_stream().synchronize()
 
 
 def facts() -> dict[str, Any]:

@@ -108,6 +108,7 @@ def stack(hosts: Sequence[Weight]) -> tuple[DeviceWeight, list[DeviceWeight]]:
             planes[key].copy_(plane)
         members.append(DeviceWeight(host.name, host.type, host.shape, planes))
         start += host.shape[0]
+    target.finish()
     return whole, members
 
 
