@@ -5,8 +5,9 @@ Each is a context manager without arguments that replaces one function of the en
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 from unittest import mock
@@ -55,3 +56,57 @@ def _limits(**changed: float) -> Seeded:
         return replace(original(rounding), **changed)
 
     return mock.patch.object(Limits, "of", strict)
+
+
+def every_step_runs_the_prompt() -> Seeded:
+    """A decode step runs all earlier tokens once more before its own: the right token, at the wrong price."""
+    from engine.models.decoder import Decoder
+
+    original = Decoder.forward
+
+    def again(self: Decoder, token_ids: Any, kv_cache: Any, **options: Any) -> Any:
+        if kv_cache.length:
+            original(self, [0] * kv_cache.length, self.new_cache(kv_cache.length), last_only=True)
+        return original(self, token_ids, kv_cache, **options)
+
+    return mock.patch.object(Decoder, "forward", again)
+
+
+def swiglu_seen_for_the_last_token_only() -> Seeded:
+    """The second side shows its last token, after the first one has shown a whole prompt."""
+    from engine import trace
+
+    original, sides = trace.Recorder.tokens, list[Any]()
+
+    def tokens(self: Any, name: str, layer: int | None = None) -> Any:
+        if not any(self is side for side in sides):
+            sides.append(self)
+        shown = original(self, name, layer)
+        return shown[-1:] if name == "swiglu" and self is not sides[0] else shown
+
+    return mock.patch.object(trace.Recorder, "tokens", tokens)
+
+
+def swiglu_of_other_tokens() -> Seeded:
+    """Both sides show equally many values, and the second one's are of another prompt."""
+    from falsifiers.support import swiglu_band
+
+    original, sides = swiglu_band.spread, itertools.count()
+
+    def other(model: Any, token_ids: Sequence[int]) -> Any:
+        return original(model, token_ids if next(sides) == 0 else [token_ids[0]] * len(token_ids))
+
+    return mock.patch.object(swiglu_band, "spread", other)
+
+
+@contextmanager
+def cpu_leaves_out_the_sigmoid() -> Iterator[None]:
+    """The CPU alone multiplies gate and up, in every precision."""
+    from engine.ops import cpu
+    from engine.ops.cpu.integer import IntegerOps
+
+    def product(*arrays: Any) -> Any:
+        return arrays[-2] * arrays[-1]
+
+    with mock.patch.object(cpu, "swiglu", product), mock.patch.object(IntegerOps, "swiglu", product):
+        yield

@@ -1,4 +1,4 @@
-"""Attempts to refute contracts/engine/ops/cpu-ops-parity-v1.yaml."""
+"""Attempts to refute contracts/engine/ops/cpu-ops-parity-v2.yaml."""
 
 from __future__ import annotations
 
@@ -64,8 +64,7 @@ def test_logits_of_the_model_agree(pv: Recorder) -> None:
 
 @pytest.mark.falsifies("FALSIFY-CPU-OPS-PARITY-003")
 def test_every_place_of_every_layer_agrees(pv: Recorder) -> None:
-    """Refuted by a tapped array whose worst row differs from the reference's by more than 1e-4 of the row's length,
-    or by an ffn_swiglu whose deviation differs by more than a factor of 2, over the same tokens.
+    """Refuted by a tapped array whose worst row differs from the reference's by more than 1e-4 of the row's length.
 
     Seen failing under cpu_matmul_drops_tail.
     """
@@ -76,15 +75,11 @@ def test_every_place_of_every_layer_agrees(pv: Recorder) -> None:
             if backend == "cpu":
                 engines.ran_on(pv, llm.ops)
     assert seen["cpu"].arrays.keys() == seen["reference"].arrays.keys(), "the backends tap other places"
-    worst, ratios = 0.0, []
+    worst = 0.0
     for name, layer in seen["reference"].arrays:
         ours, theirs = _rows(seen["cpu"].tokens(name, layer)), _rows(seen["reference"].tokens(name, layer))
         worst = max(worst, compare.worst_share(ours, theirs, np.linalg.norm(theirs, axis=1, keepdims=True)))
-        if name == "swiglu":
-            ratios.append(float(np.std(ours) / np.std(theirs)))
     pv.record("difference as a share of the row's length", worst, limit=1e-4)
-    pv.record("largest ratio of swiglu deviations", max(ratios), limit=2.0)
-    pv.record("smallest ratio of swiglu deviations", min(ratios), limit=0.5, bound="at_least")
 
 
 def _rows(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Attempts to refute contracts/engine/prompt-sensitivity-v1.yaml."""
+"""Attempts to refute contracts/engine/gguf-prompt-sensitivity-v1.yaml."""
 
 from __future__ import annotations
 
