@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from engine.faults.seeding import Seeded, on_ops, on_tensor_infos
+import numpy as np
+
+from engine.faults.seeding import Seeded, on_ops, on_tensor_infos, seeded
 from engine.gguf.cursor import Cursor
 from engine.gguf.tensors import TensorInfo
 from engine.gguf.types import layout
-from engine.ops.protocol import F32
+from engine.models.tensors import TensorTable
+from engine.ops.protocol import F32, Weight
 
 
 def gguf_dims_reversed() -> Seeded:
@@ -28,3 +31,50 @@ def swiglu_gate_up_swapped() -> Seeded:
         return swiglu(up, gate)
 
     return on_ops("swiglu", wrong)
+
+
+def heads_before_tokens() -> Seeded:
+    """The attention's output is read as (H, T, Dh) where it is (T, H, Dh)."""
+
+    def wrong(attention: Any, q: F32, *args: Any, **limits: Any) -> F32:
+        out: F32 = attention(q, *args, **limits)
+        return np.ascontiguousarray(out.transpose(1, 0, 2)).reshape(out.shape)
+
+    return on_ops("attention", wrong)
+
+
+def k_and_v_swapped() -> Seeded:
+    """Keys are made by the weights of values, and values by those of keys: a fused tensor split in wrong order."""
+
+    def wrong(matrix: Any, table: TensorTable, name: str, shape: tuple[int, int]) -> Any:
+        other = {"attn_k": "attn_v", "attn_v": "attn_k"}
+        place, _, rest = name.rpartition("attn_")[2].partition(".")
+        key = f"attn_{place}"
+        return matrix(table, name.replace(key, other[key]) if rest and key in other else name, shape)
+
+    return seeded((TensorTable, "matrix", wrong))
+
+
+def k_rows_permuted() -> Seeded:
+    """Rows of K lie as for neighbouring pairs of another number of heads.
+
+    Seen in llama.cpp #3364, #22611, gpt-neox #1345.
+    """
+
+    def wrong(matrix: Any, table: TensorTable, name: str, shape: tuple[int, int]) -> Weight:
+        weight: Weight = matrix(table, name, shape)
+        if not name.endswith("attn_k.weight"):
+            return weight
+        order = np.arange(shape[0]).reshape(2, -1).T.ravel()
+        return replace(weight, data=np.ascontiguousarray(weight.data[order]))
+
+    return seeded((TensorTable, "matrix", wrong))
+
+
+def output_from_the_embedding() -> Seeded:
+    """Logits are products with the embedding although the file has an output matrix."""
+
+    def wrong(contains: Any, table: TensorTable, name: str) -> bool:
+        return bool(contains(table, name)) and name != "output.weight"
+
+    return seeded((TensorTable, "__contains__", wrong))

@@ -6,8 +6,11 @@ import itertools
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from engine.faults.seeding import Except, Seeded, on_ops, seeded
 from engine.models.decoder import Decoder
+from engine.ops import fused
 from engine.ops.protocol import F32, I64
 from engine.ops.rotary import PLAIN, Rotary
 
@@ -49,7 +52,10 @@ def rope_position_off_by_one() -> Seeded:
 
 
 def rope_scaling_ignored() -> Seeded:
-    """Angles are those of the base alone."""
+    """Angles are those of the base alone.
+
+    Seen in llama.cpp #8676.
+    """
 
     def wrong(rope: Any, x: F32, positions: I64, *, theta: float, rotary: Rotary = PLAIN) -> Any:
         return rope(x, positions, theta=theta, rotary=replace(rotary, factors=()))
@@ -67,9 +73,55 @@ def rope_theta_off() -> Seeded:
 
 
 def rope_wrong_pairing() -> Seeded:
-    """Neighbours (2i, 2i + 1) are the pairs where halves (i, i + Dh/2) should be, and the other way round."""
+    """Neighbours (2i, 2i + 1) are the pairs where halves (i, i + Dh/2) should be, and the other way round.
+
+    Seen in llama.cpp #3018, TinyLlama #24.
+    """
 
     def wrong(rope: Any, x: F32, positions: I64, *, theta: float, rotary: Rotary = PLAIN) -> Any:
         return rope(x, positions, theta=theta, rotary=replace(rotary, adjacent=not rotary.adjacent))
 
     return on_ops("rope", wrong)
+
+
+def rope_positions_in_bfloat16() -> Seeded:
+    """Positions keep 8 bits: from 256 on several tokens share one.
+
+    Seen in transformers #29285.
+    """
+
+    def wrong(rope: Any, x: F32, positions: I64, **how: Any) -> Any:
+        kept = (positions.astype(np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32)
+        return rope(x, kept.astype(np.int64), **how)
+
+    return on_ops("rope", wrong)
+
+
+def rope_turned_backwards() -> Seeded:
+    """The sine has the other sign."""
+
+    def wrong(rope: Any, x: F32, positions: I64, **how: Any) -> Any:
+        return rope(x, -positions, **how)
+
+    return on_ops("rope", wrong)
+
+
+def rope_first_half_only() -> Seeded:
+    """The second half of the frequencies is not applied, as where a rotary share of 0.5 is assumed."""
+
+    def wrong(rope: Any, x: F32, positions: I64, *, theta: float, rotary: Rotary = PLAIN) -> F32:
+        turned: F32 = rope(x, positions, theta=theta, rotary=rotary)
+        size = x.shape[-1]
+        pair = np.arange(size) // 2 if rotary.adjacent else np.arange(size) % (size // 2)
+        return np.where(pair < size // 4, turned, x)
+
+    return on_ops("rope", wrong)
+
+
+def rope_on_values() -> Seeded:
+    """Values turn with their keys on the way to the cache."""
+
+    def wrong(append: Any, ops: Any, q: F32, k: F32, v: F32, positions: I64, *rest: Any, **how: Any) -> Any:
+        return append(ops, q, k, ops.rope(v, positions, **how), positions, *rest, **how)
+
+    return seeded((fused, "rope_append", wrong))

@@ -7,10 +7,10 @@ A fault takes the place of what is looked up at call time: `q4_k.decode`, `ops.r
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ def _bound(wrong: Wrong, original: Callable[..., Any]) -> Callable[..., Any]:
 
 def on_ops(name: str, wrong: Wrong) -> Seeded:
     """The same fault in both backends."""
-    modules = [importlib.import_module(f"engine.ops.{backend}") for backend in ("reference", "cpu")]
+    modules = [import_module(f"engine.ops.{backend}") for backend in ("reference", "cpu")]
     return seeded(*((module, name, wrong) for module in modules))
 
 
@@ -79,7 +79,7 @@ def on_weights(module: Any, kind: GgmlType, misread: Callable[[Callable[[U8], F3
     return seeded(
         (module, "decode", wrong_codec),
         (quant, "decode", wrong_decode),
-        (importlib.import_module("engine.ops.cpu"), "matmul", wrong_matmul),
+        (import_module("engine.ops.cpu"), "matmul", wrong_matmul),
     )
 
 

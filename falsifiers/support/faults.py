@@ -1,4 +1,4 @@
-"""Seeded faults for claims about reading, tracing and backends; those of the model's arithmetic are in `engine.faults`.
+"""Seeded faults for claims about memory, order of sums, tracing and backends; `engine.faults` has all others.
 
 Each is a context manager without arguments that replaces one function of the engine while it is entered.
 """
@@ -44,65 +44,6 @@ def gguf_size_unchecked() -> Iterator[None]:
 
 
 @contextmanager
-def gguf_counts_cut_to_32_bits() -> Iterator[None]:
-    """The upper half of every 64-bit number is lost, as in a reader that multiplies in 32 bits."""
-    from engine.gguf.cursor import Cursor
-
-    original = Cursor.u64
-
-    def cut(self: Cursor, code: str, what: str) -> int:
-        return original(self, code, what) & 0xFFFF_FFFF
-
-    with mock.patch.object(Cursor, "u64", cut):
-        yield
-
-
-@contextmanager
-def gguf_arrays_lose_their_last() -> Iterator[None]:
-    """Every array of the metadata ends one element early."""
-    from engine.gguf import header
-
-    original = header.read_metadata
-
-    def shortened(*arguments: Any) -> Any:
-        entries: dict[str, Any] = dict(original(*arguments))
-        return {key: replace(e, value=e.value[:-1]) if e.element_type else e for key, e in entries.items()}
-
-    with mock.patch.object(header, "read_metadata", shortened):
-        yield
-
-
-@contextmanager
-def q8_0_unsigned() -> Iterator[None]:
-    """Negative quants are read as bytes of 128 to 255."""
-    from engine.quant import q8_0
-
-    def unsigned(raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        blocks = np.ascontiguousarray(raw).reshape(-1, 34)
-        d = blocks[:, :2].copy().view(np.float16).astype(np.float32)
-        return (d * blocks[:, 2:]).reshape(*raw.shape[:-1], raw.shape[-1] // 34 * 32)
-
-    with mock.patch.object(q8_0, "decode", unsigned):
-        yield
-
-
-@contextmanager
-def cpu_matmul_drops_tail() -> Iterator[None]:
-    """The last 16 columns of a row do not take part in the product."""
-    from engine.ops import cpu
-
-    original = cpu.matmul
-
-    def shortened(x: npt.NDArray[np.float32], weight: Any) -> npt.NDArray[np.float32]:
-        kept = x.copy()
-        kept[:, -16:] = 0
-        return original(kept, weight)
-
-    with mock.patch.object(cpu, "matmul", shortened):
-        yield
-
-
-@contextmanager
 def weights_decoded_at_load() -> Iterator[None]:
     """Every matrix is decoded to float32 when the model is loaded."""
     from engine import quant
@@ -117,22 +58,6 @@ def weights_decoded_at_load() -> Iterator[None]:
         return replace(weight, type=GgmlType.F32, data=values.view(np.uint8))
 
     with mock.patch.object(TensorTable, "matrix", decoded):
-        yield
-
-
-@contextmanager
-def attention_sees_itself_only() -> Iterator[None]:
-    """Every token attends to its own slot alone."""
-    from engine.ops import cpu
-
-    original = cpu.attention
-
-    def alone(q: Any, k: Any, v: Any, positions: Any, **_: Any) -> Any:
-        first = np.zeros(1, np.int64)
-        rows = [original(q[t : t + 1], k[p : p + 1], v[p : p + 1], first) for t, p in enumerate(positions)]
-        return np.concatenate(rows)
-
-    with mock.patch.object(cpu, "attention", alone):
         yield
 
 
@@ -189,48 +114,6 @@ def tap_shows_stale_arrays() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def special_tokens_everywhere() -> Iterator[None]:
-    """Control tokens are made of any text, whatever the caller allows."""
-    from engine.tokenizer import Tokenizer
-
-    original = Tokenizer.encode
-
-    def encode(self: Tokenizer, text: str, *, special: bool) -> list[int]:
-        del special
-        return original(self, text, special=True)
-
-    with mock.patch.object(Tokenizer, "encode", encode):
-        yield
-
-
-@contextmanager
-def byte_alphabet_shifted() -> Iterator[None]:
-    """Bytes from 0x80 on are decoded as their right neighbour."""
-    import engine.tokenizer as tokenizer
-    from engine.tokenizer.stream import token_bytes as original
-
-    def shifted(token: str) -> bytes:
-        return bytes(byte if byte < 0x80 else 0x80 | (byte + 1) & 0x7F for byte in original(token))
-
-    with mock.patch.object(tokenizer, "token_bytes", shifted):
-        yield
-
-
-@contextmanager
-def greedy_takes_second() -> Iterator[None]:
-    """Greedy decoding returns the second largest logit."""
-    from engine import sampling
-
-    original = sampling.sample
-
-    def second(logits: npt.NDArray[np.float32], params: Any, rng: Any) -> int:
-        return int(np.argsort(-logits, kind="stable")[1]) if params.greedy else original(logits, params, rng)
-
-    with mock.patch.object(sampling, "sample", second):
-        yield
-
-
 class _Fallback(ModuleType):
     """Says that it is the CPU backend, and runs the reference."""
 
@@ -268,75 +151,6 @@ def no_gpu_ignored() -> Iterator[None]:
     before: Sequence[str] = os.environ.get(IN_CHILD, "").split()
     names = " ".join([*before, "no_gpu_ignored"])
     with mock.patch.dict(os.environ, {IN_CHILD: names}), mock.patch.object(Llm, "__init__", probing):
-        yield
-
-
-@contextmanager
-def integer_activations_clipped() -> Iterator[None]:
-    """Activations beyond 8 times their rms are cut before they are rounded: outlier channels lose their size."""
-    from engine.ops.cpu import activations
-
-    original = activations.quantise
-
-    def clipped(x: npt.NDArray[np.float32], *arguments: Any) -> None:
-        reach = 8 * float(np.sqrt(np.mean(np.square(x))))
-        original(np.clip(x, -reach, reach).astype(np.float32), *arguments)
-
-    with mock.patch.object(activations, "quantise", clipped):
-        yield
-
-
-@contextmanager
-def integer_low_plane_dropped() -> Iterator[None]:
-    """Of 16-bit activations only the high byte takes part; 8-bit ones lose their lowest bit."""
-    from engine.ops.cpu import activations
-
-    original = activations.quantise
-
-    def halved(x: Any, planes: int, block: int, values: Any, scales: Any) -> None:
-        original(x, planes, block, values, scales)
-        columns = x.shape[1]
-        if planes == 2:
-            values.reshape(len(x), 2, columns)[:, 1] = 0
-        else:
-            values &= -2
-
-    with mock.patch.object(activations, "quantise", halved):
-        yield
-
-
-@contextmanager
-def integer_offsets_dropped() -> Iterator[None]:
-    """Offsets of quants, and minimums of Q4_K and Q5_K, are not subtracted."""
-    from engine.ops.cpu import activations
-
-    offsets, digits = activations.offsets, activations.digits
-
-    def without(run: Any) -> Any:
-        def wrong(*arguments: Any) -> None:
-            run(*arguments)
-            arguments[-1][...] = 0
-
-        return wrong
-
-    changed = {"offsets": without(offsets), "digits": without(digits)}
-    with mock.patch.multiple(activations, **changed):
-        yield
-
-
-@contextmanager
-def integer_rows_shifted() -> Iterator[None]:
-    """Rows of the last, unfinished group are the ones before them."""
-    from engine.ops.cpu import interleave
-
-    original = interleave.interleave
-
-    def shifted(weight: Any, lanes: int, threads: int) -> Any:
-        rows = np.maximum(np.arange(len(weight.data)) - (len(weight.data) % lanes != 0), 0)
-        moved = replace(weight, data=np.ascontiguousarray(weight.data[rows]))
-        return original(moved, lanes, threads)
-
-    with mock.patch.object(interleave, "interleave", shifted):
         yield
 
 
@@ -407,20 +221,4 @@ def integer_products_by_decoding() -> Iterator[None]:
         return floats.matmul(self.pool, x, weight)
 
     with mock.patch.object(IntegerOps, "matmul", slow):
-        yield
-
-
-@contextmanager
-def kv_cache_keeps_four_bits() -> Iterator[None]:
-    """Keys and values stored as float16 keep four bits of their fraction."""
-    from engine.kv_cache import KvCache
-
-    original = KvCache._write
-
-    def coarse(self: KvCache, layer: int, start: int, k: Any, v: Any) -> None:
-        if self.kind == "f16":
-            k, v = ((x.astype(np.float16).view(np.uint16) & 0xFFC0).view(np.float16) for x in (k, v))
-        original(self, layer, start, k, v)
-
-    with mock.patch.object(KvCache, "_write", coarse):
         yield
