@@ -8,7 +8,8 @@ everywhere, and the largest, which sees one wrong channel among thousands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ ROUNDINGS = 4 * 2.0**-24
 """The least floor of any place: four roundings of a float32, where an operation has only one or two."""
 
 MARGIN = 3.0
-"""A floor is this many times the largest distance among right computations. See `tests/bench/bisect.py`: right backends
+"""A floor is this many times the largest distance among right computations. See `tests/bench/bisect_study.py`: right backends
 that are none of the witnesses reach at most 1.5 of it, over several models and prompts; this is twice that."""
 
 
@@ -52,14 +53,10 @@ class Floor:
         largest = max((float(distance.largest.max()) for distance in found), default=0.0)
         return cls(margin * max(rms, ROUNDINGS), margin * max(largest, ROUNDINGS))
 
-    def scaled(self, factor: float) -> Floor:
-        """The same with another margin."""
-        return Floor(factor * self.rms, factor * self.largest)
-
     @classmethod
-    def sum(cls, floors: Sequence[Floor]) -> Floor:
-        """Of the difference of independent noises."""
-        return cls(float(np.hypot.reduce([f.rms for f in floors])), float(np.hypot.reduce([f.largest for f in floors])))
+    def of_difference(cls, a: Floor, b: Floor) -> Floor:
+        """Of the difference of two independent noises."""
+        return cls(math.hypot(a.rms, b.rms), math.hypot(a.largest, b.largest))
 
 
 @dataclass(frozen=True, slots=True)

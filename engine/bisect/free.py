@@ -5,7 +5,7 @@ The floor of a place is what the witnesses of a precision, run through the whole
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -28,16 +28,11 @@ def golden(model: Model, token_ids: Sequence[int], store: Store) -> None:
     _forward(model, cast("Ops", Double()), token_ids, store)
 
 
-def noise(
-    model: Model, token_ids: Sequence[int], precisions: Iterable[Precision], right: Store
-) -> dict[Precision, Noise]:
-    """Distances of each precision's witnesses from the golden forward, at every place; computed as they run."""
-    found: dict[Precision, Noise] = {}
-    for precision in precisions:
-        if precision not in found:
-            found[precision] = {}
-            for witness in precision.witnesses():
-                _forward(model, cast("Ops", witness), token_ids, _Against(right, len(token_ids), found[precision]))
+def noise(model: Model, token_ids: Sequence[int], precision: Precision, right: Store) -> Noise:
+    """Distances of a precision's witnesses from the golden forward, at every place; computed as they run."""
+    found: Noise = {}
+    for witness in precision.witnesses():
+        _forward(model, cast("Ops", witness), token_ids, _Against(right, len(token_ids), found))
     return found
 
 

@@ -114,8 +114,7 @@ class Witness:
         if not self._backwards:
             return reference.swiglu(gate, up)
         with np.errstate(over="ignore"):
-            activated: F32 = gate * up / (np.float32(1) + np.exp(-gate))
-        return activated
+            return cast("F32", gate * up / (np.float32(1) + np.exp(-gate)))
 
 
 def _as_it_is(x: F32, weight: Weight) -> F32:  # noqa: ARG001 - a rounding
