@@ -10,7 +10,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from engine.cli import bench, chat, eval, inspect, run, serve, trace  # noqa: A004 - commands are named as users type them
+from engine.cli import bench, chat, eval, inspect, parity, run, serve, trace  # noqa: A004 - commands are named as users type them
 from engine.cli.outcomes import REFUSED, exit_code, say
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -37,7 +37,7 @@ app = typer.Typer(
     context_settings=SETTINGS,
     epilog=EPILOG,
 )
-for _module in (run, chat, serve, inspect, trace, bench, eval):
+for _module in (run, chat, serve, inspect, trace, parity, bench, eval):
     app.command(_module.__name__.rpartition(".")[2])(_module.command)
 
 

@@ -58,13 +58,13 @@ class TensorFile:
         Raises:
             ParityError: it cannot be opened, or is not a sound safetensors file of float32 tensors.
         """
-        self._name = escape(path.name)
+        self.name = escape(path.name)
         try:
             # a pipe would block until somebody writes to it
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except (OSError, ValueError) as err:
             reason = err.strerror if isinstance(err, OSError) and err.strerror else str(err)
-            raise ParityError(f"{self._name}: cannot open the file: {reason.lower()}") from err
+            raise ParityError(f"{self.name}: cannot open the file: {reason.lower()}") from err
         try:
             self.metadata, self.tensors = self._header()
         except BaseException:
@@ -105,7 +105,7 @@ class TensorFile:
         """Raises:
         ParityError: with the name of the file.
         """
-        raise ParityError(f"{self._name}: {problem}")
+        raise ParityError(f"{self.name}: {problem}")
 
     def _read(self, offset: int, count: int) -> bytes:
         parts = []

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any
@@ -70,6 +70,11 @@ class About:
 def metadata(about: About, prompts: Sequence[Prompt]) -> dict[str, str]:
     """The texts that a file carries."""
     return {"format": FORMAT, **asdict(about), _PROMPTS: json.dumps([asdict(prompt) for prompt in prompts])}
+
+
+def metadata_bytes(token_counts: Iterable[int]) -> int:
+    """At most so many as JSON: 12 for a token id, 128 for a prompt beside them, 8192 for the rest."""
+    return 8192 + sum(128 + 12 * tokens for tokens in token_counts)
 
 
 def layer_tensor(name: str, layer: int | None) -> str:

@@ -7,16 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.parity.saved import About, Prompt, metadata
+from engine.parity.saved import About, Prompt, metadata, metadata_bytes
 from engine.parity.sides import Live
 from engine.parity.statistics import Summary
 from engine.parity.taps import Choice, Place, Saver, Several, Summaries
 from engine.parity.writer import TensorWriter
 from engine.trace import Tap
-
-# of one token id as JSON, and of everything else that the metadata says
-_ID_BYTES = 12
-_TEXT_BYTES = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +39,7 @@ def run(side: Live, prompt_ids: Sequence[int], choice: Choice, *, steps: int = 0
     taps: list[Tap] = [summaries]
     with ExitStack() as held:
         if save is not None:
-            size = _TEXT_BYTES + tokens * _ID_BYTES
+            size = metadata_bytes([tokens])
             writer = held.enter_context(TensorWriter(save, tensors=choice.places, metadata_bytes=size))
             saver = Saver(choice, writer, tokens)
             taps.append(saver)

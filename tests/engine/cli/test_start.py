@@ -30,6 +30,7 @@ Commands:
   serve    Serve a model over HTTP, in the form of OpenAI's API.
   inspect  Show what a model file is: digests, types, sizes.
   trace    Show what flows through a model, place by place.
+  parity   Do two sides of a model agree on the same tokens?
   bench    Measure prefill and decode, and where the time goes.
   eval     Measure pass@1: the model writes functions, and tests run them.
 
@@ -67,6 +68,7 @@ def modules_after(*args: str | Path) -> set[str]:
         ["serve", "-h"],
         ["eval", "-h"],
         ["trace", "-h"],
+        ["parity", "-h"],
         ["--version"],
     ],
     ids=" ".join,
