@@ -5,192 +5,23 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from types import FrameType, SimpleNamespace
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytest
 
-from engine import faults, quant, sampling
-from engine.gguf.reader import open_gguf
+from engine import faults
 from engine.gguf.types import GgmlType
-from engine.llm import Llm
-from engine.models import load_model
-from engine.models.decoder import Decoder
-from engine.ops import load_ops
-from engine.ops.protocol import Weight
-from engine.ops.rotary import Rotary
-from engine.sampling import Sampling
-from engine.tokenizer import Tokenizer
-from support import tiny_qwen2
-from support.tiny_qwen2 import Shape
+from support.fault_probes import BACKENDS, PROBES, Probe, matmul, write_models
 
-BACKENDS = ("reference", "cpu")
 NAMES = [fault.__name__ for fault in faults.ALL]
-Probe = Callable[[Path], Any]
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model with Q4_K and Q6_K weights; beside it one of float32 alone, whose sizes differ from each other."""
-    shape = Shape(hidden=256, heads=4, ffn=256)
-    folder = tmp_path_factory.mktemp("faults")
-    tiny_qwen2.write_tiny(folder / "plain.gguf")
-    return tiny_qwen2.write_gguf(
-        folder / "mixed.gguf",
-        tiny_qwen2.random_tensors(shape),
-        tiny_qwen2.metadata(shape),
-        type_of=tiny_qwen2.q4_k_m,
-    )
-
-
-def normal(*shape: int) -> np.ndarray:
-    return np.random.default_rng(len(shape)).standard_normal(shape, dtype=np.float32)
-
-
-def codec(kind: GgmlType, module: Any) -> Probe:
-    packed = quant.encode(kind, normal(4, 512))
-    return lambda _: module.decode(packed)
-
-
-def matmul(kind: GgmlType, backend: str) -> Probe:
-    weight = Weight("w", kind, (4, 512), quant.encode(kind, normal(4, 512)))
-    return lambda _: load_ops(backend).matmul(np.ones((1, 512), np.float32), weight)
-
-
-def operation(name: str, backend: str, *arrays: Any, **options: Any) -> Probe:
-    return lambda _: getattr(load_ops(backend), name)(*arrays, **options)
-
-
-@cache
-def logits(backend: str) -> Probe:
-    """Logits of 7 tokens, 5 at once and then one at a time."""
-
-    def probe(path: Path) -> Any:
-        with open_gguf(path) as file:
-            model = load_model(file, load_ops(backend))
-            kv_cache = model.new_cache()
-            return np.concatenate([model.forward(part, kv_cache) for part in ([5, 300, 17, 42, 99], [7], [12])])
-
-    return probe
-
-
-@cache
-def answers(backend: str, *prompts: str, raw: bool = True, sampling: Sampling | None = None) -> Probe:
-    """Token ids of the small model, 20 for each prompt."""
-
-    def probe(path: Path) -> Any:
-        with Llm.load(path.with_name("plain.gguf"), backend=backend) as llm:
-            return [llm.generate(prompt, raw=raw, max_tokens=20, sampling=sampling).token_ids for prompt in prompts]
-
-    return probe
-
-
-def answers_after_eos(path: Path) -> Any:
-    with Llm.load(path.with_name("plain.gguf"), backend="reference") as llm:
-        full = llm.generate("hi", raw=True, max_tokens=8).token_ids
-        llm.tokenizer.end_ids = frozenset({full[3]})
-        return llm.generate("hi", raw=True, max_tokens=8).token_ids
-
-
-def candidates(**params: Any) -> Probe:
-    values = np.linspace(3, 0, 40, dtype=np.float32)
-    return lambda _: [part.tolist() for part in sampling.candidates(values, Sampling(**{"temperature": 0.5, **params}))]
-
-
-def drawn(_: Path) -> Any:
-    return sampling.generator(Sampling(temperature=1, seed=3)).random(4)
-
-
-def file_facts(path: Path) -> Any:
-    with open_gguf(path.with_name("plain.gguf")) as file:
-        return [
-            {name: (info.shape, info.offset) for name, info in file.tensors.items()},
-            file.data("blk.0.attn_q.bias").tobytes(),
-            {key: len(value) for key, value in file.metadata.items() if isinstance(value, list)},
-        ]
-
-
-def encoded(path: Path) -> Any:
-    with open_gguf(path) as file:
-        return Tokenizer.from_gguf(file).encode("<|im_start|>What is 2+2?", special=True)
-
-
-def prompt_ids(path: Path) -> Any:
-    with Llm.load(path, backend="reference") as llm:
-        return llm.prompt_ids([{"role": "system", "content": "s"}, {"role": "user", "content": "u"}])
-
-
-def on_both(make: Callable[..., Probe], *args: Any, **options: Any) -> list[Probe]:
-    return [make(*args, backend=backend, **options) for backend in BACKENDS]
-
-
-def ops_on_both(name: str, *arrays: Any, **options: Any) -> list[Probe]:
-    return [operation(name, backend, *arrays, **options) for backend in BACKENDS]
-
-
-def weights(kind: GgmlType, module: Any) -> list[Probe]:
-    return [codec(kind, module), *(matmul(kind, backend) for backend in BACKENDS)]
-
-
-def rotated(position: int = 5, **how: Any) -> list[Probe]:
-    return ops_on_both("rope", normal(1, 2, 8), np.array([position]), theta=10000.0, **how)
-
-
-def head_norm(backend: str) -> Probe:
-    model: Any = SimpleNamespace(ops=load_ops(backend), config=SimpleNamespace(rms_norm_eps=1e-6))
-    return lambda _: Decoder._head_norm(model, normal(3, 8), normal(4))
-
-
-SCALED = Rotary(factors=(1.0, 0.75, 0.5, 0.25), magnitude=1.25)
-
-
-QKV = (normal(3, 4, 8), normal(5, 2, 8), normal(5, 2, 8) + 1, np.array([1, 2, 3]))
-ROWS = (normal(2, 8), normal(2, 8) + 1)
-
-PROBES: dict[str, list[Probe]] = {
-    "bias_dropped": [*ops_on_both("add_bias", normal(2, 8), normal(8)), *on_both(logits)],
-    "causal_mask_off_by_one": [*ops_on_both("attention", *QKV), *on_both(logits)],
-    "eos_ignored": [answers_after_eos],
-    "gguf_dims_reversed": [file_facts],
-    "gguf_reader_wrong_offset": [file_facts],
-    "gqa_wrong_head_mapping": [*ops_on_both("attention", *QKV), *on_both(logits)],
-    "head_norm_dropped": on_both(head_norm),
-    "kv_cache_not_reset": on_both(lambda backend: answers(backend, "one thing", "quite another")),
-    "kv_cache_off_by_one": on_both(logits),
-    "min_p_ignored": [candidates(min_p=0.5)],
-    "missing_attention_scale": [*ops_on_both("attention", *QKV), *on_both(logits)],
-    "noise": [*(matmul(GgmlType.Q4_K, backend) for backend in BACKENDS), *on_both(logits)],
-    "norm_epsilon": [*ops_on_both("rms_norm", normal(2, 8), normal(8), eps=1e-6), *on_both(logits)],
-    "norm_no_weight": [*ops_on_both("rms_norm", normal(2, 8), normal(8), eps=1e-6), *on_both(logits)],
-    "output_cut_at_16_tokens": on_both(lambda backend: answers(backend, "hi")),
-    "prompt_ignored": on_both(lambda backend: answers(backend, "one thing", "quite another")),
-    "q4k_min_sign": [*weights(GgmlType.Q4_K, quant.q4_k), *on_both(logits)],
-    "q4k_nibble_swap": [*weights(GgmlType.Q4_K, quant.q4_k), *on_both(logits)],
-    "q4k_scale_high_bits_lost": [*weights(GgmlType.Q4_K, quant.q4_k), *on_both(logits)],
-    "q6k_high_bits_lost": [*weights(GgmlType.Q6_K, quant.q6_k), *on_both(logits)],
-    "q6k_scale_unsigned": [*weights(GgmlType.Q6_K, quant.q6_k), *on_both(logits)],
-    "residual_dropped": [*ops_on_both("add", *ROWS), *on_both(logits)],
-    "rope_magnitude_ignored": rotated(rotary=SCALED),
-    "rope_on_q_only": on_both(logits),
-    "rope_position_off_by_one": [*rotated(0), *rotated(5), *on_both(logits)],
-    "rope_scaling_ignored": rotated(rotary=SCALED),
-    "rope_theta_off": [*rotated(), *on_both(logits)],
-    "rope_wrong_pairing": [*rotated(), *on_both(logits)],
-    "seed_ignored": [drawn, answers("reference", "hi", sampling=Sampling(temperature=2, seed=1))],
-    "special_tokens_as_text": [encoded, prompt_ids],
-    "swiglu_gate_up_swapped": [*ops_on_both("swiglu", *ROWS), *on_both(logits)],
-    "swiglu_no_sigmoid": [*ops_on_both("swiglu", *ROWS), *on_both(logits)],
-    "temperature_ignored": [candidates()],
-    "template_drops_system": [prompt_ids],
-    "template_without_generation_prompt": [prompt_ids, answers("reference", "hi", raw=False)],
-    "tokenizer_merges_dropped": [encoded, prompt_ids],
-    "top_k_ignored": [candidates(top_k=3)],
-    "top_p_ignored": [candidates(top_p=0.5)],
-    "window_off_by_one": ops_on_both("attention", *QKV, window=1),
-}
+    return write_models(tmp_path_factory.mktemp("faults"))
 
 
 def same(one: Any, other: Any) -> bool:
