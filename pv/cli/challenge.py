@@ -35,7 +35,9 @@ def command(
     ] = True,
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", help="Where to run: cpu, cuda, cuda-interpreted, cuda-compiled; repeatable."),
+        typer.Option(
+            "--target", help="Where to run: cpu, cuda, cuda-interpreted, cuda-compiled, cpu-oracle; repeatable."
+        ),
     ] = None,
     model: Annotated[Path | None, typer.Option("--model", help="The model that falsifiers get.")] = None,
     workers: Annotated[

@@ -27,7 +27,9 @@ def command(
     ] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", help="Where to run: cpu, cuda, cuda-interpreted, cuda-compiled; repeatable."),
+        typer.Option(
+            "--target", help="Where to run: cpu, cuda, cuda-interpreted, cuda-compiled, cpu-oracle; repeatable."
+        ),
     ] = None,
     model: Annotated[Path | None, typer.Option("--model", help="The model that falsifiers get.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan; run and write nothing.")] = False,
@@ -90,7 +92,7 @@ def targets_of(asked: list[str] | None, default: tuple[str, ...]) -> tuple[str, 
     names = [name.strip() for item in asked or [] for name in item.split(",")]
     for name in names:
         if not is_target(name):
-            known = "cpu, cuda, cuda:sm_NN, cuda-interpreted, cuda-compiled"
+            known = "cpu, cpu-oracle, cuda, cuda:sm_NN, cuda-interpreted, cuda-compiled"
             raise UsageError(f"--target {name!r} is not a target; expected one of {known}")
     return tuple(dict.fromkeys(names)) or default
 

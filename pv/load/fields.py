@@ -62,7 +62,7 @@ _WORDS: Final = (
     (base.SemVer, "a version of three numbers such as '1.0.0'"),
     (base.FaultRef, "a fault such as 'package.module:function'"),
     (base.Digest, "a digest such as 'sha256:...' with 64 hexadecimal digits"),
-    (verdict.Target, "one of cpu, cuda, cuda:sm_90, cuda-interpreted, cuda-compiled"),
+    (verdict.Target, "one of cpu, cpu-oracle, cuda, cuda:sm_90, cuda-interpreted, cuda-compiled"),
 )
 
 

@@ -46,6 +46,9 @@ _CHALLENGES = {
 }
 _TARGETS = {
     "cpu": "The CPU path.",
+    "cpu-oracle": """\
+The CPU path beside an independent engine that has to be installed. A run on cpu says nothing about it; without that
+engine its falsifiers are SKIPPED, so the claim stays OPEN.""",
     "cuda": "The CUDA kernels on a GPU, whichever it is.",
     "cuda:sm_90": """\
 The CUDA kernels on a GPU of this compute capability (any number in place of 90). It serves where cuda is required; cuda

@@ -49,7 +49,7 @@ class Pv:
 
     @property
     def target(self) -> str:
-        """The target that is claimed: cpu, cuda, cuda:sm_90, cuda-interpreted, cuda-compiled."""
+        """The target that is claimed: cpu, cpu-oracle, cuda, cuda:sm_90, cuda-interpreted, cuda-compiled."""
         return self._context.target
 
     @property

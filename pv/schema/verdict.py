@@ -10,9 +10,9 @@ from pydantic import BeforeValidator, StringConstraints
 
 from pv.schema.base import as_text
 
-TARGET_PATTERN = r"^(cpu|cuda|cuda:sm_[0-9]{2,3}|cuda-interpreted|cuda-compiled)$"
+TARGET_PATTERN = r"^(cpu|cpu-oracle|cuda|cuda:sm_[0-9]{2,3}|cuda-interpreted|cuda-compiled)$"
 Target = Annotated[str, StringConstraints(pattern=TARGET_PATTERN), BeforeValidator(as_text)]
-"""Where a falsifier runs: cpu, cuda, cuda:sm_90, cuda-interpreted, cuda-compiled."""
+"""Where a falsifier runs: cpu, cpu-oracle, cuda, cuda:sm_90, cuda-interpreted, cuda-compiled."""
 
 
 class Result(StrEnum):

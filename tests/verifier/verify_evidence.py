@@ -24,7 +24,7 @@ PREDICATE = "urn:pv-contracts:evidence:"
 RESULTS = {"PASS", "FAIL", "ERROR", "TIMEOUT", "CRASH", "FLAKY", "SKIPPED", "NOT_RUN", "WRONG_TARGET"}
 OUTCOMES = {"CAUGHT", "SURVIVED", "BROKEN", "NOT_APPLIED"}
 SAYS = {"intent": "planned", "result": "falsifier target result evidence", "end": "results", "block": "contract block"}
-TARGET = re.compile(r"cpu|cuda|cuda:sm_[0-9]{2,3}|cuda-interpreted|cuda-compiled")
+TARGET = re.compile(r"cpu|cpu-oracle|cuda|cuda:sm_[0-9]{2,3}|cuda-interpreted|cuda-compiled")
 SLUG = re.compile(r"(?=.{1,128}\Z)[a-z0-9]+(?:[-_./][a-z0-9]+)*")
 NAME = re.compile(r"(?=.{1,128}\Z)[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*")
 VERSION = re.compile(r"(?=.{1,64}\Z)(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")

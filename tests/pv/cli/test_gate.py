@@ -231,7 +231,8 @@ class TestWaivers:
         (
             ["ship", "--target", "tpu"],
             2,
-            "--target 'tpu' is not a target; expected one of cpu, cuda, cuda:sm_NN, cuda-interpreted, cuda-compiled",
+            "--target 'tpu' is not a target; expected one of cpu, cpu-oracle, cuda, cuda:sm_NN, cuda-interpreted, "
+            "cuda-compiled",
         ),
         (
             ["ship", "--target", "cuda-compiled"],

@@ -43,7 +43,7 @@ def test_good_ones_are_clean(project):
             "gates/ship.yaml",
             GATE.replace("[cpu]", "[gpu]"),
             "contracts/gates/ship.yaml:3:11: invalid-value expected one of "
-            "cpu, cuda, cuda:sm_90, cuda-interpreted, cuda-compiled, got 'gpu'",
+            "cpu, cpu-oracle, cuda, cuda:sm_90, cuda-interpreted, cuda-compiled, got 'gpu'",
         ),
         (
             "gates/ship.yaml",

@@ -180,6 +180,11 @@ def test_a_weaker_target_is_partial_for_cuda(weaker):
     assert (judged.standing, judged.have, judged.missing) == (Standing.PARTIAL, (weaker,), ("cuda: no evidence",))
 
 
+def test_the_cpu_alone_says_nothing_about_the_cpu_beside_an_oracle():
+    judged = falsifier_standing(falsifier(("cpu-oracle",)), [proof(target="cpu")])
+    assert (judged.standing, judged.have, judged.missing) == (Standing.OPEN, (), ("cpu-oracle: no evidence",))
+
+
 def test_one_kind_of_cuda_serves_cuda_but_not_another_kind():
     assert falsifier_standing(falsifier(("cuda",)), [proof(target="cuda:sm_90")]).standing is Standing.DISCHARGED
     assert falsifier_standing(falsifier(("cuda:sm_80",)), [proof(target="cuda:sm_90")]).standing is Standing.OPEN

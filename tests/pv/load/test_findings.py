@@ -101,7 +101,7 @@ def message(raw: bytes | str) -> tuple[str, str]:
         (edited("1.10.0", "1.10"), ("expected a version of three numbers such as '1.0.0', got '1.10'", "")),
         (
             edited("[cpu]", "[cpu, gpu]"),
-            ("expected one of cpu, cuda, cuda:sm_90, cuda-interpreted, cuda-compiled, got 'gpu'", ""),
+            ("expected one of cpu, cpu-oracle, cuda, cuda:sm_90, cuda-interpreted, cuda-compiled, got 'gpu'", ""),
         ),
         (after("    timeout_s: 1e5\n"), ("expected at most 86400, got '1e5'", "")),
         (edited("RMS norm", "null"), ("expected text, got nothing", "")),
