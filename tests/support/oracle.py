@@ -87,10 +87,10 @@ def compare(path: Path, peer: Peer, prompts: Sequence[str] = ()) -> Comparison:
     """
     with Llm.load(path, precision="f32", kv_cache="f32") as llm:
         found = Comparison(Limits.of(frozenset(info.type for info in llm.file.tensors.values())))
-        _compare_ids(llm, peer, found)
+        compare_ids(llm, peer, found)
         for ids in map(llm.prompt_ids, prompts) if prompts else _any_prompts(llm):
-            _compare_logits(llm, peer, ids, found)
-            _compare_greedy(llm, peer, ids, found)
+            compare_logits(llm, peer, ids, found)
+            compare_greedy(llm, peer, ids, found)
     mean, worst = float(np.mean(found.kl)), float(np.max(found.kl))
     # Written so that NaN is a difference.
     if not mean <= found.limits.mean:
@@ -106,7 +106,8 @@ def _any_prompts(llm: Llm) -> Iterator[list[int]]:
         yield np.random.default_rng(seed).integers(0, llm.model.config.vocab_size, 24).tolist()
 
 
-def _compare_ids(llm: Llm, peer: Peer, found: Comparison) -> None:
+def compare_ids(llm: Llm, peer: Peer, found: Comparison) -> None:
+    """Of every text of `vocabularies`, with and without control tokens."""
     form = vocabularies.normal_form(llm.tokenizer.vocabulary.pre or vocabularies.SENTENCEPIECE)
     for text in vocabularies.texts(form):
         for special in (False, True):
@@ -120,7 +121,8 @@ def _compare_ids(llm: Llm, peer: Peer, found: Comparison) -> None:
                 )
 
 
-def _compare_logits(llm: Llm, peer: Peer, ids: list[int], found: Comparison) -> None:
+def compare_logits(llm: Llm, peer: Peer, ids: list[int], found: Comparison) -> None:
+    """At every position of one prompt."""
     ours, theirs = _log_softmax(llm.logits(ids)), peer.logprobs(ids, last=len(ids))
     found.vocab_size = ours.shape[1]
     if ours.shape != theirs.shape:
@@ -130,7 +132,8 @@ def _compare_logits(llm: Llm, peer: Peer, ids: list[int], found: Comparison) -> 
     found.kl += _kl(theirs, ours).tolist()
 
 
-def _compare_greedy(llm: Llm, peer: Peer, ids: list[int], found: Comparison) -> None:
+def compare_greedy(llm: Llm, peer: Peer, ids: list[int], found: Comparison) -> None:
+    """What both say after one prompt."""
     theirs, text = peer.greedy(ids, NEW_TOKENS)
     found.greedy_compared += len(theirs)
     if len(theirs) < NEW_TOKENS and not (theirs and theirs[-1] in llm.tokenizer.end_ids):
