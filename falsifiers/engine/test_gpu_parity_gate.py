@@ -100,7 +100,7 @@ def test_the_gate_refuses_a_wrong_device(pv: Recorder) -> None:
 
     Seen failing under gate_lets_all_pass.
     """
-    from falsifiers.support import cuda_faults
+    from engine.faults import cuda as cuda_faults
 
     size = cuda_models.extent(pv)
     refused = 0

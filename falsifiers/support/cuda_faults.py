@@ -1,4 +1,4 @@
-"""Seeded faults of the CUDA backend, planted where its launchers look things up.
+"""Seeded faults for claims about launches, speed, memory and compilation; those of kernels are in `engine.faults.cuda`.
 
 Each is a context manager without arguments. They work on a GPU and under the interpreter alike.
 """
@@ -30,83 +30,6 @@ def _wrong(module: str, name: str, wrong: Callable[..., Any]) -> Iterator[None]:
         yield
 
 
-def q4k_nibbles_swapped() -> Any:
-    """The two weights of each byte of a Q4_K block change places on their way to the device."""
-
-    def wrong(planes: Any, kind: Any, data: Any) -> Any:
-        if kind.name != "Q4_K":
-            return planes(kind, data)
-        blocks = np.array(data).reshape(-1, 144)
-        blocks[:, 16:] = blocks[:, 16:] >> 4 | blocks[:, 16:] << 4
-        return (blocks.reshape(data.shape),)
-
-    return _wrong("weights", "_planes", wrong)
-
-
-def q6k_not_repacked() -> Any:
-    """The low bits of Q6_K keep the order of the file, and kernels expect that of the repacked units."""
-
-    def wrong(planes: Any, data: Any) -> Any:
-        blocks = np.asarray(data).reshape(len(data), -1, 210)
-        low = np.ascontiguousarray(blocks[:, :, :128]).reshape(len(data), -1)
-        return (low, *planes(data)[1:])
-
-    return _wrong("weights", "_q6_k_planes", wrong)
-
-
-def q8_scales_shifted() -> Any:
-    """Every block of Q8_0 takes the scale of the block before it."""
-
-    def wrong(planes: Any, kind: Any, data: Any) -> Any:
-        found = planes(kind, data)
-        if kind.name != "Q8_0":
-            return found
-        return found[0], np.ascontiguousarray(np.roll(found[1], 2, axis=1))
-
-    return _wrong("weights", "_planes", wrong)
-
-
-def minimums_dropped() -> Any:
-    """The sums of the activations, which the minimums of Q4_K are multiplied with, are 0."""
-
-    def wrong(quantised: Any, x: Any) -> Any:
-        found = quantised(x)
-        return replace(found, xs=found.xs * 0)
-
-    return _wrong("activations", "quantised", wrong)
-
-
-def one_scale_for_a_row() -> Any:
-    """Activations are rounded to 8 bits with the scale of the whole row before they are quantised in blocks."""
-
-    def wrong(quantised: Any, x: Any) -> Any:
-        d = x.abs().amax(dim=1, keepdim=True) / 127
-        return quantised((x / d).round() * d)
-
-    return _wrong("activations", "quantised", wrong)
-
-
-def exact_mode_is_not() -> Any:
-    """The exact mode takes 8-bit activations."""
-    resident = cuda.module("resident")
-
-    def wrong(exact: Any, x: Any, weight: Any) -> Any:
-        del exact
-        return resident.matmul(x[:1].contiguous(), weight)
-
-    return _wrong("resident", "exact_matmul", wrong)
-
-
-def halves_not_scaled() -> Any:
-    """Activations become float16 as they are: what is beyond 65504 is infinite."""
-
-    def wrong(halves: Any, x: Any) -> Any:
-        _, scale = halves(x)
-        return x.half(), scale * 0 + 1
-
-    return _wrong("activations", "halves", wrong)
-
-
 def not_finite_hidden() -> Any:
     """NaN and infinity become numbers before they are quantised, as by a maximum that skips NaN."""
 
@@ -114,71 +37,6 @@ def not_finite_hidden() -> Any:
         return put(np.nan_to_num(array, nan=0.0, posinf=1e4, neginf=-1e4) if array.dtype == np.float32 else array)
 
     return _wrong("target", "put", wrong)
-
-
-def tail_dropped() -> Any:
-    """The last column of a row does not take part in products."""
-
-    def wrong(matmul: Any, x: Any, weight: Any, *, exact: bool) -> Any:
-        shortened = x.clone()
-        shortened[:, -1] = 0
-        return matmul(shortened, weight, exact=exact)
-
-    return _wrong("products", "matmul", wrong)
-
-
-def norm_epsilon() -> Any:
-    """Epsilon is 0.1 too large."""
-    return _wrong("resident", "rms_norm", lambda norm, x, weight, *, eps: norm(x, weight, eps=eps + 0.1))
-
-
-@contextmanager
-def rope_position_off_by_one() -> Iterator[None]:
-    """Positions count from 1, in the rotation alone and in that on the way to the cache."""
-    turn = cuda.module("resident").rope
-
-    def shifted(rope: Any, x: Any, positions: Any, **how: Any) -> Any:
-        return rope(x, positions + 1, **how)
-
-    def turned_before(append: Any, q: Any, k: Any, v: Any, positions: Any, *rest: Any, **how: Any) -> Any:
-        q, k = (turn(x, np.ones_like(positions), **how) for x in (q, k))
-        return append(q, k, v, positions, *rest, **how)
-
-    with _wrong("resident", "rope", shifted), _wrong("resident", "rope_append", turned_before):
-        yield
-
-
-def rope_theta_doubled() -> Any:
-    """q and k turn by the angles of twice their theta; counting positions from 1 would change nothing in a model."""
-
-    def wrong(append: Any, *arguments: Any, theta: float, **how: Any) -> Any:
-        return append(*arguments, theta=2 * theta, **how)
-
-    return _wrong("resident", "rope_append", wrong)
-
-
-def values_turned() -> Any:
-    """Values turn with their keys on the way to the cache."""
-    turn = cuda.module("resident").rope
-
-    def wrong(append: Any, q: Any, k: Any, v: Any, positions: Any, *rest: Any, **how: Any) -> Any:
-        return append(q, k, turn(v, positions, **how), positions, *rest, **how)
-
-    return _wrong("resident", "rope_append", wrong)
-
-
-def gate_below_up() -> Any:
-    """Rows that share a launch lie below each other in the wrong order."""
-    return _wrong("weights", "stack", lambda stack, hosts: stack(list(hosts)[::-1]))
-
-
-def last_of_equals() -> Any:
-    """Of equal logits the last one is chosen."""
-
-    def wrong(largest: Any, values: Any) -> Any:
-        return values.shape[1] - 1 - largest(values.flip(1))
-
-    return _wrong("products", "largest", wrong)
 
 
 @contextmanager
@@ -189,43 +47,6 @@ def nothing_fused() -> Iterator[SimpleNamespace]:
             entered.enter_context(mock.patch.object(cuda.module("resident"), name, None))
         # names that are gone run no code of this file
         yield SimpleNamespace(applied=True)
-
-
-def swiglu_swapped() -> Any:
-    """The gate is multiplied, the other half is gated."""
-    return _wrong("resident", "swiglu", lambda swiglu, gate, up: swiglu(up, gate))
-
-
-def attention_one_slot_too_many() -> Any:
-    """Each query sees the slot after its own, which may hold anything."""
-
-    def wrong(attention: Any, q: Any, k: Any, v: Any, positions: Any, **limits: Any) -> Any:
-        return attention(q, k, v, np.minimum(positions + 1, len(k) - 1), **limits)
-
-    return _wrong("resident", "attention", wrong)
-
-
-def attention_without_mask() -> Any:
-    """Every query of a batch sees the slots of the last one."""
-
-    def wrong(attention: Any, q: Any, k: Any, v: Any, positions: Any, **limits: Any) -> Any:
-        return attention(q, k, v, np.full_like(positions, positions.max(initial=0)), **limits)
-
-    return _wrong("resident", "attention", wrong)
-
-
-def embedding_of_the_neighbour() -> Any:
-    """Every token gets the row of the one before it."""
-
-    def wrong(embedding: Any, weight: Any, token_ids: Any) -> Any:
-        return embedding(weight, np.maximum(token_ids - 1, 0))
-
-    return _wrong("resident", "embedding", wrong)
-
-
-def bias_doubled() -> Any:
-    """A bias is added twice."""
-    return _wrong("resident", "add_bias", lambda add, x, bias: add(add(x, bias), bias))
 
 
 def tap_recomputes() -> Any:
@@ -245,20 +66,11 @@ def gate_lets_all_pass() -> Any:
     """The gate measures, and accepts whatever it finds."""
     from engine.models import parity_gate
 
-    return mock.patch.object(parity_gate, "require", parity_gate.compare)
+    def accepting(*arguments: Any, steps: int = parity_gate.STEPS, precision: str = "") -> Any:
+        del precision
+        return parity_gate.compare(*arguments, steps=steps)
 
-
-def graph_keeps_its_position() -> Any:
-    """A replay takes the position of the capture, not the next one."""
-    graph = cuda.module("graph")
-    original = graph._set_inputs
-    first: list[int] = []
-
-    def stuck(token_id: int, position: int) -> Any:
-        first.append(position)
-        return original(token_id, first[0])
-
-    return mock.patch.object(graph, "_set_inputs", stuck)
+    return mock.patch.object(parity_gate, "require", accepting)
 
 
 def weights_in_float32() -> Any:
@@ -358,20 +170,6 @@ def row_forgotten() -> Any:
         return original() | {"new_kernel"}
 
     return mock.patch.object(cuda, "kernels", with_another)
-
-
-@contextmanager
-def last_program_not_started() -> Iterator[None]:
-    """Of every grid with several programs along its first axis the last one is missing."""
-    launch = cuda.module("launch")
-    original = launch._runner
-
-    def fewer(launched: Any) -> None:
-        first, *others = launched.grid
-        original(replace(launched, grid=(max(1, first - 1), *others)))
-
-    with mock.patch.object(launch, "_runner", fewer):
-        yield
 
 
 @contextmanager
