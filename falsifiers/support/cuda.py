@@ -5,8 +5,10 @@ torch and triton are imported when a falsifier runs, so that collecting needs ne
 
 from __future__ import annotations
 
+import importlib.metadata
 import pkgutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -138,6 +140,21 @@ def needs_run(pv: Recorder) -> None:
         pytest.skip("compares numbers; the compiler gives none")
     if pv.target != "cuda-interpreted":
         _needs_device()
+
+
+def needs_compiler(pv: Recorder) -> None:
+    """Leave the falsifier undecided where kernels are interpreted, or claimed to run."""
+    if pv.target != "cuda-compiled":
+        pytest.skip("looks at machine code; runs where kernels are compiled and not interpreted")
+
+
+def compiled_only(pv: Recorder, sm: int, found: Sequence[Any]) -> None:
+    """State that nothing was launched and what was compiled: entries of the compile gate."""
+    compiled = dict(sorted(Counter(entry.machine.name for entry in found).items()))
+    version = importlib.metadata.version("triton")
+    pv.ran_on(
+        {"target": "cuda-compiled", "generation": f"sm_{sm}", "triton": version, "launches": {}, "compiled": compiled}
+    )
 
 
 def _needs_device() -> None:

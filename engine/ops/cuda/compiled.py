@@ -32,8 +32,8 @@ _POINTERS = {
 }  # fmt: skip
 _INSTRUCTION = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)(.*)$")
 _LABEL = re.compile(r"^(\.L_x_\d+):")
-# griddepcontrol.wait and .launch_dependents in machine code
-_WAIT, _RELEASE = "ACQBULK", "PREEXIT"
+_WAIT = "ACQBULK"
+"""griddepcontrol.wait in machine code."""
 _TARGET = re.compile(r"\(?`?\(?(\.L_x_\d+)\)?")
 
 
@@ -64,18 +64,8 @@ class Machine:
         return wide_loads(self.loop)
 
     @property
-    def waits(self) -> int:
-        """Places where a program waits for the kernels before this one."""
-        return self.opcodes.count(_WAIT)
-
-    @property
-    def releases(self) -> int:
-        """Places where a program lets the next kernel begin."""
-        return self.opcodes.count(_RELEASE)
-
-    @property
     def before_wait(self) -> tuple[str, ...]:
-        """What comes before the first wait; everything where there is none."""
+        """What comes before the wait for the kernels before this one; everything where there is none."""
         return self.opcodes[: self.opcodes.index(_WAIT)] if _WAIT in self.opcodes else self.opcodes
 
     @property
@@ -118,8 +108,8 @@ def specialise(launched: Launch) -> tuple[dict[str, str], dict[str, Any], dict[t
     return signature, constants, attributes
 
 
-def compile_for(launched: Launch, capability: int) -> Machine:
-    """Compile one launch for sm_<capability>.
+def binary(launched: Launch, capability: int) -> Any:
+    """What Triton makes of one launch for sm_<capability>; its `asm` holds the text of PTX, and the cubin.
 
     Raises:
         BackendError: this process interprets kernels, and cannot compile any.
@@ -132,10 +122,19 @@ def compile_for(launched: Launch, capability: int) -> Machine:
         raise BackendError("kernels cannot be compiled where TRITON_INTERPRET is set; unset it")
     signature, constants, attributes = specialise(launched)
     source = ASTSource(fn=launched.kernel, signature=signature, constexprs=constants, attrs=attributes)
-    binary = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=launched.options)
+    return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=launched.options)
+
+
+def compile_for(launched: Launch, capability: int) -> Machine:
+    """Compile one launch for sm_<capability>, and disassemble it.
+
+    Raises:
+        BackendError: as `binary`.
+    """
+    made = binary(launched, capability)
     with tempfile.TemporaryDirectory() as folder:
         cubin = Path(folder) / "kernel.cubin"
-        cubin.write_bytes(binary.asm["cubin"])
+        cubin.write_bytes(made.asm["cubin"])
         usage = _tool("cuobjdump", "--dump-resource-usage", str(cubin))
         listing = _tool("nvdisasm", "-c", str(cubin))
     loop, has_loop = largest_loop(listing)
@@ -144,7 +143,7 @@ def compile_for(launched: Launch, capability: int) -> Machine:
         capability=capability,
         registers=_resource(usage, "REG"),
         stack_bytes=_resource(usage, "STACK"),
-        shared_bytes=int(binary.metadata.shared),
+        shared_bytes=int(made.metadata.shared),
         threads=32 * launched.warps,
         loop=loop,
         has_loop=has_loop,

@@ -82,12 +82,12 @@ def compile_products(shapes: Shapes, kinds: Sequence[GgmlType], tokens: Sequence
                     continue
                 weight = weights.empty("weight", kind, (rows, columns))
                 for count in tokens:
-                    products.multiply(_values(count, columns), weight, exact=False)
+                    products.multiply(values(count, columns), weight, exact=False)
                 if (rows, columns) == shapes.gated:
-                    products.gated(_values(1, columns), weight)
+                    products.gated(values(1, columns), weight)
                 if rows == shapes.vocab_size:
-                    products.multiply(_values(1, columns), weight, exact=True)
-                    products.largest(products.matmul(_values(1, columns), weight, exact=False))
+                    products.multiply(values(1, columns), weight, exact=True)
+                    products.largest(products.matmul(values(1, columns), weight, exact=False))
     return found
 
 
@@ -96,25 +96,31 @@ def compile_layers(shapes: Shapes, sm: int, *, tokens: Sequence[int] = (1, 512))
     found: list[Compiled] = []
     with target.compiling_for(sm), compiled_instead(sm, lambda m, launched: found.append(entry(m, launched))):
         for count in tokens:
-            _layer(shapes, count)
+            layer(shapes, count)
         for kind in sorted(weights.KERNEL_TYPES):
             columns = -(-shapes.hidden_size // 256) * 256
-            host = Weight("token_embd.weight", kind, (shapes.vocab_size, columns), np.empty((0, 0), np.uint8))
-            resident.embedding(host, np.zeros(1, np.int64))
+            embed(weights.empty("token_embd.weight", kind, (shapes.vocab_size, columns)))
         bandwidth.read()
     return found
 
 
-def _layer(shapes: Shapes, tokens: int) -> None:
+def embed(weight: weights.DeviceWeight) -> None:
+    """One row of a weight as an embedding."""
+    host = Weight(weight.name, weight.type, weight.shape, np.empty((0, 0), np.uint8))
+    resident.embedding(host, np.zeros(1, np.int64))
+
+
+def layer(shapes: Shapes, tokens: int) -> None:
+    """Everything of a layer but its products."""
     positions = np.arange(tokens, dtype=np.int64)
-    x, ones = _values(tokens, shapes.hidden_size), np.ones(shapes.hidden_size, np.float32)
+    x, ones = values(tokens, shapes.hidden_size), np.ones(shapes.hidden_size, np.float32)
     resident.add(resident.rms_norm(x, ones, eps=1e-6), x)
     resident.add_bias(x, ones)
     for parts in (1, 4):
-        split = Sum(_values(parts, tokens, shapes.hidden_size), residual=x)
+        split = Sum(values(parts, tokens, shapes.hidden_size), residual=x)
         split.added()
         resident.rms_norm(split, ones, eps=1e-6)
-    resident.swiglu(*(_values(tokens, shapes.intermediate_size) for _ in range(2)))
+    resident.swiglu(*(values(tokens, shapes.intermediate_size) for _ in range(2)))
     heads = (shapes.num_heads, shapes.num_kv_heads, shapes.num_kv_heads)
     cache = DeviceKvCache(2, shapes.num_kv_heads, shapes.head_dim, 4096)
     q, k, v = (_heads(1, tokens, number, shapes.head_dim) for number in heads)
@@ -130,10 +136,11 @@ def _layer(shapes: Shapes, tokens: int) -> None:
 
 def _heads(parts: int, tokens: int, number: int, head_dim: int) -> Any:
     width = number * head_dim
-    return Sum(_values(parts, tokens, width), bias=_values(width), shape=(tokens, number, head_dim))
+    return Sum(values(parts, tokens, width), bias=values(width), shape=(tokens, number, head_dim))
 
 
-def _values(*shape: int) -> Any:
+def values(*shape: int) -> Any:
+    """Float32 activations that nobody has written."""
     return torch.empty(shape, dtype=torch.float32, device=target.device())
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +40,12 @@ def test_products_fit_and_stay_within_their_budget(pv: Recorder, sm: int) -> Non
 
     Seen failing under alignment_not_promised, products_by_shifts and one_warp_for_all.
     """
-    _needs_compiler(pv)
+    cuda.needs_compiler(pv)
     gate = cuda.module("gate")
     found = []
     for shapes in (gate.QWEN_7B, gate.QWEN_1_5B, gate.QWEN_0_5B, gate.TEACHER):
         found += gate.compile_products(shapes, (*cuda.QUANTISED, *cuda.PLAIN), (1, 40, 256), sm)
-    _ran_on(pv, sm, found)
+    cuda.compiled_only(pv, sm, found)
     _fits(pv, sm, found)
     for (name, weights), kind in sorted(TYPES.items()):
         mine = [
@@ -73,21 +71,21 @@ def test_the_rest_of_a_layer_fits(pv: Recorder, sm: int) -> None:
 
     Seen failing under a_tile_too_large, which leaves attention in prefill without enough registers.
     """
-    _needs_compiler(pv)
+    cuda.needs_compiler(pv)
     gate = cuda.module("gate")
     found = gate.compile_layers(gate.QWEN_7B, sm) + gate.compile_layers(gate.TEACHER, sm, tokens=(1, 40))
-    _ran_on(pv, sm, found)
+    cuda.compiled_only(pv, sm, found)
     _fits(pv, sm, found)
 
 
 @pytest.mark.falsifies("FALSIFY-CUDA-MACHINE-003")
 def test_no_kernel_is_left_out(pv: Recorder) -> None:
     """Refuted by a kernel of the backend that the gate does not compile. Seen failing under embedding_not_compiled."""
-    _needs_compiler(pv)
+    cuda.needs_compiler(pv)
     gate, sm = cuda.module("gate"), GENERATIONS[-1]
     found = gate.compile_layers(gate.TEACHER, sm, tokens=(1, 40))
     found += gate.compile_products(gate.TEACHER, (*cuda.QUANTISED, *cuda.PLAIN), (1, 40), sm)
-    _ran_on(pv, sm, found)
+    cuda.compiled_only(pv, sm, found)
     missing = cuda.kernels() - {entry.machine.name for entry in found}
     pv.record("kernels", len(cuda.kernels()), limit=20, unit="kernels", bound="at_least")
     pv.record("kernels that nothing was compiled of", len(missing), limit=0, unit="kernels")
@@ -100,7 +98,7 @@ def test_a_step_is_few_launches(pv: Recorder, tmp_path: Path, name: str) -> None
 
     The model's own forward runs; its launches are counted and not started. Seen failing under nothing_fused.
     """
-    _needs_compiler(pv)
+    cuda.needs_compiler(pv)
     launch, target, resident = (cuda.module(part) for part in ("launch", "target", "resident"))
     path, seen = synthetic.write(name, tmp_path / "model.gguf", sparse=True), {}
     with open_gguf(path) as file:
@@ -124,20 +122,6 @@ def test_a_step_is_few_launches(pv: Recorder, tmp_path: Path, name: str) -> None
     pv.ran_on({"target": "cuda-compiled", "generation": "sm_90", "launches": {}, "compiled": {}})
     limits.record(pv, f"{CONTRACT}#launches-decode", "launches per layer in decode", seen[1])
     limits.record(pv, f"{CONTRACT}#launches-prefill", "launches per layer in prefill", seen[256])
-
-
-def _needs_compiler(pv: Recorder) -> None:
-    if pv.target != "cuda-compiled":
-        pytest.skip("looks at machine code; runs where kernels are compiled and not interpreted")
-
-
-def _ran_on(pv: Recorder, sm: int, found: list[Any]) -> None:
-    """Nothing was launched: the compiler ran."""
-    compiled = dict(sorted(Counter(entry.machine.name for entry in found).items()))
-    triton = importlib.metadata.version("triton")
-    pv.ran_on(
-        {"target": "cuda-compiled", "generation": f"sm_{sm}", "triton": triton, "launches": {}, "compiled": compiled}
-    )
 
 
 def _fits(pv: Recorder, sm: int, found: list[Any]) -> None:

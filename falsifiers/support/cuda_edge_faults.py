@@ -1,0 +1,82 @@
+"""Seeded faults of the CUDA backend at its edges: kernels that overlap, pairs of a head, windows.
+
+Each is a context manager without arguments, and enters before a kernel is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+from falsifiers.support import cuda
+
+MATVECS = ("q4_k_matvec", "q6_k_matvec", "q8_0_matvec", "float_matvec")
+
+
+@contextmanager
+def nobody_waits() -> Iterator[None]:
+    """Products begin early and read activations that may not be there yet."""
+    release = cuda.module("dependent").release_next
+    with ExitStack() as stack:
+        for name in MATVECS:
+            stack.enter_context(mock.patch.object(cuda.module(name), "wait_for_previous", release))
+        yield
+
+
+@contextmanager
+def waits_before_weights() -> Iterator[None]:
+    """Products wait first and load their weights after that: correct, and nothing is won."""
+    wait = cuda.module("dependent").wait_for_previous
+    with ExitStack() as stack:
+        for name in MATVECS:
+            stack.enter_context(mock.patch.object(cuda.module(name), "release_next", wait))
+        yield
+
+
+@contextmanager
+def one_by_one() -> Iterator[None]:
+    """The table says that no kernel begins early."""
+    configs = cuda.module("configs")
+    tables = {sm: replace(table, dependent_launch=False) for sm, table in configs.TABLES.items()}
+    with mock.patch.dict(configs.TABLES, tables):
+        yield
+
+
+@contextmanager
+def pairs_always_apart() -> Iterator[None]:
+    """Pairs are half a head apart, whatever the model says."""
+
+    def wrong(turn: Any) -> Any:
+        def turned(*arguments: Any, rotary: Any, **options: Any) -> Any:
+            return turn(*arguments, rotary=replace(rotary, adjacent=False), **options)
+
+        return turned
+
+    resident = cuda.module("resident")
+    with ExitStack() as stack:
+        for name in ("rope", "rope_append"):
+            stack.enter_context(mock.patch.object(resident, name, wrong(getattr(resident, name))))
+        yield
+
+
+def _window(change: Any) -> Any:
+    resident = cuda.module("resident")
+    original = resident.attention
+
+    def wrong(*arguments: Any, window: int | None = None, **options: Any) -> Any:
+        return original(*arguments, window=change(window), **options)
+
+    return mock.patch.object(resident, "attention", wrong)
+
+
+def window_ignored() -> Any:
+    """Every query sees all slots up to its own."""
+    return _window(lambda _: None)
+
+
+def window_one_too_wide() -> Any:
+    """A query sees one slot more than its window holds."""
+    return _window(lambda window: None if window is None else window + 1)
