@@ -19,8 +19,8 @@ questions are asked at every place that `engine.trace` names, and none of them b
 3. *Have the two parted by now?* (`free`) Whole forwards are compared, errors inherited from before included. The floor
    here is how far whole forwards of the witnesses drift from the golden forward: it grows with depth as theirs do.
 
-The verdict (`judge`) rests on 2, and says so if 3 shows more than 2 explains. Without `--golden`, b is the reference:
-a may be wrong, b may be too noisy to say so. With `--golden fp64` both are held to their own precision alike.
+The verdict (`judge`) rests on 2, and says so if 3 shows more than 2 explains. Without `--golden`, a is the reference:
+b may be wrong, a may be too noisy to say so. With `--golden fp64` both are held to their own precision alike.
 
 A side claims a precision by its run record. q8 is not wrong for being q8; it is held to a floor of q8, and as a
 reference it cannot judge float32. No precision excuses an operation that is further off than this precision explains.

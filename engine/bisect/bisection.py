@@ -78,7 +78,7 @@ class Bisection:
         """The verdict.
 
         Args:
-            golden: what to call the golden forward; empty: b is the reference.
+            golden: what to call the golden forward; empty: a is the reference.
             elsewhere: a golden forward from another machine; default is the session's.
             margin: see `engine.bisect.distance.MARGIN`.
 
@@ -143,10 +143,10 @@ def _cell(
         apart=None if a is None or b is None else Excess.of(Yardstick(b).distance(a), both),
         a=alone("a", "a"),
         b=alone("b", "b"),
-        b_beside_a=alone("b", "a"),
+        a_beside_b=alone("a", "b"),
         a_golden=from_witness(a, floors["a"]),
         b_golden=from_witness(b, floors["b"]),
-        reference=from_witness(right, floors["a"]),
+        reference=from_witness(right, min(floors.values(), key=lambda floor: floor.rms)),
         a_value=value("a"),
         b_value=value("b"),
     )

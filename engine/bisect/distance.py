@@ -22,8 +22,8 @@ ROUNDINGS = 4 * 2.0**-24
 """The least floor of any place: four roundings of a float32, where an operation has only one or two."""
 
 MARGIN = 3.0
-"""A floor is this many times the largest distance among right computations. See `tests/bench/bisect_study.py`: right backends
-that are none of the witnesses reach at most 1.5 of it, over several models and prompts; this is twice that."""
+"""A floor is this many times the largest distance among right computations. Right backends that are none of the
+witnesses reach at most 1.5 of it (`tests/bench/bisect_study.py`); this is twice that."""
 
 
 @dataclass(frozen=True, slots=True)

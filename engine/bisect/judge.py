@@ -1,6 +1,6 @@
 """From distances to a verdict.
 
-b is the reference, unless there is a golden forward. A reference judges a side only as far as it is better than that
+a is the reference, unless there is a golden forward. A reference judges a side only as far as it is better than that
 side: where its own errors are above the floor of the side, what differs within a margin of them may be either's.
 """
 
@@ -48,13 +48,13 @@ class Cell:
     a: Excess | None = None
     """The own error of a's operation, over the floor of its precision."""
     b: Excess | None = None
-    b_beside_a: Excess | None = None
-    """The own error of b's operation over a's floor: what b is worth as a reference for a."""
+    a_beside_b: Excess | None = None
+    """The own error of a's operation over b's floor: what a is worth as a reference for b."""
     a_golden: Excess | None = None
     """a from the golden forward, errors inherited included."""
     b_golden: Excess | None = None
     reference: Excess | None = None
-    """A golden forward from elsewhere, from the one computed here, over a's floor."""
+    """A golden forward from elsewhere, from the one computed here, over the lower floor of the two."""
     a_value: Value | None = None
     b_value: Value | None = None
 
@@ -80,7 +80,7 @@ class Judgement:
     """Every place of the forward, in order."""
     margin: float
     golden: str
-    """Where the golden forward comes from; empty where b is the reference."""
+    """Where the golden forward comes from; empty where a is the reference."""
 
     @property
     def parted(self) -> Cell | None:
@@ -90,12 +90,11 @@ class Judgement:
 
 def judge(cells: Sequence[Cell], *, margin: float = MARGIN, golden: str = "") -> Judgement:
     """The verdict over all places of a forward, in order."""
-    verdict, found = (_with_golden if golden else _with_reference)(cells, margin)
+    verdict, found = _with_golden(cells) if golden else _with_reference(cells, margin)
     return Judgement(verdict, tuple(found), tuple(cells), margin, golden)
 
 
-def _with_golden(cells: Sequence[Cell], margin: float) -> tuple[Verdict, list[First]]:
-    del margin
+def _with_golden(cells: Sequence[Cell]) -> tuple[Verdict, list[First]]:
     blamed = [*_first(cells, "a", lambda cell: cell.a), *_first(cells, "b", lambda cell: cell.b)]
     if blamed:
         order = {cell.place: number for number, cell in enumerate(cells)}
@@ -111,25 +110,22 @@ def _with_golden(cells: Sequence[Cell], margin: float) -> tuple[Verdict, list[Fi
 
 def _with_reference(cells: Sequence[Cell], margin: float) -> tuple[Verdict, list[First]]:
     def uncovered(cell: Cell) -> Excess | None:
-        return None if _covered(cell, margin) else cell.a
+        return None if _is_covered(cell, margin) else cell.b
 
-    def unsure(cell: Cell) -> Excess | None:
-        return cell.b_beside_a
-
-    if blamed := _first(cells, "a", uncovered):
-        return Verdict.A_WRONG, blamed
-    if noisy := _first(cells, "", unsure):
+    if blamed := _first(cells, "b", uncovered):
+        return Verdict.B_WRONG, blamed
+    if noisy := _first(cells, "", lambda cell: cell.a_beside_b):
         return Verdict.TOO_NOISY, noisy
     drifted = _first(cells, "", lambda cell: cell.apart)
     return (Verdict.DRIFT, drifted) if drifted else (Verdict.WITHIN, [])
 
 
-def _covered(cell: Cell, margin: float) -> bool:
-    """Whether the reference's own error at this place could be what seems to be a's."""
-    a, b, beside = cell.a, cell.b, cell.b_beside_a
+def _is_covered(cell: Cell, margin: float) -> bool:
+    """Whether what seems to be b's own error at this place could be the reference's."""
+    a, b, beside = cell.a, cell.b, cell.a_beside_b
     if a is None or b is None or beside is None or beside.is_noise:
         return False
-    return a.rms <= margin * b.rms and a.largest <= margin * b.largest
+    return b.rms <= margin * a.rms and b.largest <= margin * a.largest
 
 
 def _first(cells: Sequence[Cell], side: str, excess: Callable[[Cell], Excess | None]) -> list[First]:

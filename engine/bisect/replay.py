@@ -45,14 +45,17 @@ class Own:
         return Floor.of(self.noise, margin)
 
 
-def measure(model: Model, plan: Plan, precision: Precision, ids: Sequence[int], given: Given) -> list[Own]:
+def measure(
+    model: Model, plan: Plan, precision: Precision, ids: Sequence[int], given: Given, only: Place | None = None
+) -> list[Own]:
     """The own error of every step of a side, in order.
 
     Args:
         precision: what the side claims.
         given: what the side recorded. A step that it did not record counts with the next one that it did.
+        only: of this one; not an echo.
     """
-    return _Replay(plan, precision.witnesses(), given, len(ids)).run(model, ids)
+    return _Replay(plan, precision.witnesses(), given, len(ids), only).run(model, ids)
 
 
 def graft(
@@ -65,17 +68,25 @@ def graft(
         ops: the side's operations, on numpy arrays.
         place: of a step; not an echo.
     """
-    return _Replay(plan, (*precision.witnesses(), ops), given, len(ids), only=place).run(model, ids)[0]
+    return _Replay(plan, (*precision.witnesses(), ops), given, len(ids), place, grafted=True).run(model, ids)[0]
 
 
 class _Replay:
     def __init__(
-        self, plan: Plan, others: tuple[Any, ...], given: Given, tokens: int, *, only: Place | None = None
+        self,
+        plan: Plan,
+        others: tuple[Any, ...],
+        given: Given,
+        tokens: int,
+        only: Place | None,
+        *,
+        grafted: bool = False,
     ) -> None:
         """Args:
-        others: arithmetic to run beside float64: the witnesses, and with `only` the side's own at the end.
+        others: arithmetic to run beside float64: the witnesses, and if `grafted` the side's own at the end.
         """
-        self._plan, self._others, self._given, self._tokens, self._only = plan, others, given, tokens, only
+        self._plan, self._others, self._given, self._tokens = plan, others, given, tokens
+        self._only, self._grafted = only, grafted
         self._found: list[Own] = []
         self._next = 0
         # Of steps that nobody recorded: number, float64's result and what each of `others` made of it, by identity.
@@ -99,11 +110,11 @@ class _Replay:
                 return value
         exact = run(*args, **how)
         made = [getattr(ops, name)(*self._single(args, which), **how) for which, ops in enumerate(self._others)]
-        if step.place is None or (value is None and self._only != step.place):
+        if step.place is None or (value is None and not (self._grafted and step.place == self._only)):
             self._unseen = {key: old for key, old in self._unseen.items() if old[0] > number - _LAYER}
             self._unseen[id(exact)] = number, exact, made
             return cast("Array", exact)
-        side = made.pop() if self._only else value
+        side = made.pop() if self._grafted else value
         assert side is not None
         self._found.append(self._own(step.place, exact, side, made))
         return exact if value is None else value

@@ -1,4 +1,4 @@
-"""Does the bisector name what is wrong? One error of known size in one operation of side a, and then another.
+"""Does the bisector name what is wrong? One error of known size in one operation of side b, and then another.
 
 An operation of each kind is taken, in layers that are spread over the model. The error is twice the floor, the smallest
 that has to be found.
@@ -36,8 +36,8 @@ class Trial:
 
     @property
     def is_right(self) -> bool:
-        """Whether a, and the operation's own tap, were named."""
-        return self.verdict is Verdict.A_WRONG and self.named == self.wanted.place
+        """Whether b, and the operation's own tap, were named."""
+        return self.verdict is Verdict.B_WRONG and self.named == self.wanted.place
 
 
 def one_of_each(plan: Plan, *, seed: int = 0) -> list[Perturbation]:
@@ -56,10 +56,10 @@ def one_of_each(plan: Plan, *, seed: int = 0) -> list[Perturbation]:
 def trials(
     bisection: Bisection, side: Live, wanted: Sequence[Perturbation], *, margin: float = MARGIN
 ) -> Iterator[Trial]:
-    """Record side a anew with each error, and judge with the golden forward.
+    """Record side b anew with each error, and judge with the golden forward.
 
     Args:
-        bisection: of a session in which a is this side, without an error; it is left with the last one.
+        bisection: of a session in which b is this side, without an error; it is left with the last one.
         side: with operations on numpy arrays.
 
     Raises:
@@ -67,21 +67,21 @@ def trials(
     """
     if isinstance(side.llm.model, OnDevice):
         raise VoidError(
-            f"self-test: side {side.name.text} runs on a device; let a be cpu, cpu-q8, cpu-q16 or reference"
+            f"self-test: side {side.name.text} runs on a device; let b be cpu, cpu-q8, cpu-q16 or reference"
         )
-    session, clean = bisection.session, bisection.own("a")
+    session, clean = bisection.session, bisection.own("b")
     before = bisection.judgement(golden=FP64, margin=margin)
     if before.verdict is not Verdict.WITHIN:
         raise VoidError(f"self-test: without an error {before.verdict}; use sides that agree")
     operations = {step.place: step.operation for step in bisection.plan.steps}
     model = side.llm.model
     for one in wanted:
-        store = session.store("a")
+        store = session.store("b")
         shutil.rmtree(store.folder)
         floor = clean[one.place].floor(margin)
         ops = perturbed(model.ops, bisection.plan, one, floor, len(session.token_ids))
         with_ops(model, ops, lambda: run(side, session.token_ids, session.decode, store))  # noqa: B023 - called here
-        bisection.forget("a")
+        bisection.forget("b")
         judgement = bisection.judgement(golden=FP64, margin=margin)
         named = judgement.found[0].cell.place if judgement.found else None
         yield Trial(one, operations[one.place], judgement.verdict, named)

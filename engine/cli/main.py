@@ -10,7 +10,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from engine.cli import bench, chat, eval, inspect, parity, run, serve, trace  # noqa: A004 - commands are named as users type them
+from engine.cli import bench, bisect, chat, eval, inspect, parity, run, serve, trace  # noqa: A004 - commands are named as users type them
 from engine.cli.outcomes import REFUSED, exit_code, say
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -21,7 +21,7 @@ Exit codes:
   0  done, or two sides agree              4    cannot: no such backend, no verdict
   1  two sides differ                      5    internal error
   2  usage, or the input is refused        130  interrupted
-  3  void: the self-check of eval failed
+  3  void: a self-check failed
 """
 
 # Typer carries click inside and exports only this one of its exception classes:
@@ -37,7 +37,7 @@ app = typer.Typer(
     context_settings=SETTINGS,
     epilog=EPILOG,
 )
-for _module in (run, chat, serve, inspect, trace, parity, bench, eval):
+for _module in (run, chat, serve, inspect, trace, parity, bisect, bench, eval):
     app.command(_module.__name__.rpartition(".")[2])(_module.command)
 
 
