@@ -57,7 +57,7 @@ def mean(clusters: Sequence[Sequence[float]]) -> Mean | None:
 
 
 def t(degrees: int) -> float:
-    """97.5 % point of Student's t, to 3 decimals."""
+    """97.5 % point of Student's t, within 0.001."""
     if degrees <= len(_T):
         return _T[degrees - 1]
     # the first terms of its expansion about the normal distribution

@@ -106,9 +106,8 @@ class Context:
             raise ContextError("no tokens to run; a forward needs at least one")
         for start in range(0, len(token_ids), self._chunk):
             part = token_ids[start : start + self._chunk]
-            logits = self._model.forward(part, self._cache, tap=tap, last_only=last_only)
+            yield self._model.forward(part, self._cache, tap=tap, last_only=last_only)
             self._file.check_unchanged()
-            yield logits
 
     def feed(self, token_ids: Sequence[int], *, tap: Tap | None = None, last_only: bool = False) -> F32:
         """`chunks` as one array: (T, V), or (1, V) with last_only."""

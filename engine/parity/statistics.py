@@ -19,6 +19,9 @@ FIRST = 5
 OUTLIER = 6.0
 """Times the median channel's rms."""
 
+# 2^20 values are 8 MiB as float64; the logits of 256 tokens would be 300.
+_VALUES_AT_ONCE = 1 << 20
+
 F64 = npt.NDArray[np.float64]
 
 
@@ -59,10 +62,12 @@ class Statistics:
             self._first = tuple(array.reshape(-1)[:FIRST].tolist())
             self._channels = np.zeros(array[0].size)
         self._tokens += len(array)
-        rows = array.reshape(len(array), -1).astype(np.float64)
-        is_finite = np.isfinite(rows)
-        self._channels += np.square(rows, out=np.zeros_like(rows), where=is_finite).sum(axis=0)
-        self._count(rows.ravel() if is_finite.all() else rows[is_finite], rows.size)
+        at_once = max(1, _VALUES_AT_ONCE // max(1, self._channels.size))
+        for start in range(0, len(array), at_once):
+            rows = array[start : start + at_once].reshape(-1, self._channels.size).astype(np.float64)
+            is_finite = np.isfinite(rows)
+            self._channels += np.square(rows, out=np.zeros_like(rows), where=is_finite).sum(axis=0)
+            self._count(rows.ravel() if is_finite.all() else rows[is_finite], rows.size)
 
     def add_scores(self, weights: F32) -> None:
         """Weights (T, H, S) of the next T tokens, the last of which has the position S - 1."""

@@ -46,7 +46,8 @@ def run(side: Live, prompt_ids: Sequence[int], choice: Choice, *, steps: int = 0
         tap = Several(taps)
         ids = list(prompt_ids)
         for logits in context.chunks(ids, tap=tap):
-            last = logits[-1]
+            last = logits[-1].copy()
+            del logits  # before the next chunk's: with a large vocabulary they are the largest array
         for _ in range(steps):
             ids.append(int(last.argmax()))
             last = context.feed(ids[-1:], tap=tap)[-1]

@@ -66,7 +66,7 @@ def judge(prompts: Sequence[Sequence[Step]], limits: Limits, *, broken: Sequence
     others = [step for step in steps if not step.same]
     flips = [step for step in others if not step.deviations <= limits.near_tie]
     kl = estimate.mean([[step.kl for step in prompt] for prompt in prompts])
-    least = min((step.cosine for step in steps), default=None)
+    least = min((step.cosine for step in steps), default=None, key=lambda cosine: cosine if cosine >= -1 else -2.0)
     against, unknown = _doubts(len(steps), kl, limits, broken)
     if least is not None and not least >= limits.cosine:
         against.insert(0, f"cosine {least:.7f}, at least {limits.cosine:.7g} expected")
