@@ -71,7 +71,7 @@ def test_token_ids_are_those_of_llama_cpp(pv: Recorder) -> None:
 def test_logits_are_those_of_llama_cpp(pv: Recorder) -> None:
     """Refuted by a divergence beyond what 8-bit activations cost, on average or at one position.
 
-    Seen failing under rope_theta_off, q6k_high_bits_lost and bias_dropped.
+    Seen failing under rope_theta_off and q6k_high_bits_lost.
     """
     from support.oracle import compare_logits
 

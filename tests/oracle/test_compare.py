@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pytest
 
 import support.oracle
-from engine import models, quant
+from engine import faults, models, quant
 from engine.gguf.types import GgmlType
 from engine.llm import Llm
 from support import oracle_models
@@ -172,6 +172,12 @@ def test_a_peer_that_differs(peer: type[Right], said: str, capsys: pytest.Captur
     out = capsys.readouterr().out
     assert said in out
     assert out.endswith(f"different or not compared: {MODEL}\n")
+
+
+def test_a_choice_that_is_not_our_own_best_is_no_near_tie(capsys: pytest.CaptureFixture[str]) -> None:
+    with faults.greedy_takes_second():
+        assert oracle.main([MODEL], StandIn(Right)) == 1
+    assert "DIFFERENT: greedy token 0: " in capsys.readouterr().out
 
 
 def _without_packages(folder: Path) -> str:

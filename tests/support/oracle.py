@@ -162,7 +162,8 @@ def compare_greedy(llm: Llm, peer: Peer, ids: list[int], found: Comparison) -> N
         kl = float(_kl(peer.logprobs(here, last=1), scores)[0])
         gap, limit = float(scores[0, ours[same]] - scores[0, theirs[at]]), gap_limit(kl)
         found.gaps.append((gap, limit))
-        if not (kl <= found.limits.worst and gap <= limit):
+        # Both ways: a token that this engine itself finds less probable is no greedy choice of it.
+        if not (kl <= found.limits.worst and abs(gap) <= limit):
             tokens = f"{ours[same]}, peer {theirs[at]}"
             found.differences.append(f"greedy token {at}: {tokens}; gap {gap:.1e}, limit {limit:.1e}, KL {kl:.1e}")
             return
