@@ -50,7 +50,7 @@ def attention_prefill(
     weight_sum = tl.zeros([TOKENS], tl.float32)
     mixed = tl.zeros([TOKENS, DIM], tl.float32)
     oldest = tl.maximum(tl.min(position, axis=0) + 1 - window, 0)
-    for start in range(oldest // SLOTS * SLOTS, length, SLOTS):
+    for start in range(oldest, length, SLOTS):
         slot = start + tl.arange(0, SLOTS)
         kv_at = (slot.to(tl.int64) * kv_heads + group)[:, None] * head_dim + dim[None, :]
         inside = (slot < length)[:, None] & (dim < head_dim)[None, :]

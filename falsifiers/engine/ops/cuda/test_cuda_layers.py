@@ -10,6 +10,7 @@ import pytest
 
 from engine.gguf.types import GgmlType
 from engine.ops import reference
+from engine.ops.rotary import Rotary
 from falsifiers.support import compare, cuda, definitions
 from falsifiers.support.recorder import Recorder
 
@@ -213,15 +214,71 @@ def test_greedy_takes_the_first_of_the_largest(pv: Recorder, kind: GgmlType, mon
     )
 
 
+@pytest.mark.falsifies("FALSIFY-CUDA-LAYERS-010")
+@pytest.mark.parametrize("tokens", [1, 5], ids=["decode", "prefill"])
+def test_adjacent_pairs_turn_together(pv: Recorder, tokens: int) -> None:
+    """Refuted by a pair (2i, 2i + 1) off by more than 1e-6 of its length, turned alone or on the way to the cache, or
+    by a key in the cache that is not the float16 of what was turned.
+
+    Expected: multiplication of complex numbers in float64. Seen failing under pairs_always_apart.
+    """
+    cuda.needs_run(pv)
+    target, resident, sums = (cuda.module(name) for name in ("target", "resident", "sums"))
+    positions = np.arange(7, 7 + tokens)
+    given = [cuda.draw(tokens, heads, 10, seed=heads) for heads in (4, 2, 3)]
+    given[2] = given[2][:, :2]
+    cache = cuda.module("kv_cache").DeviceKvCache(1, 2, 10, 12)
+    cache.append(0, *(target.put(cuda.draw(7, 2, 10, seed=number)) for number in (8, 9)))
+    how = {"theta": 1e4, "rotary": Rotary(adjacent=True)}
+    with cuda.recorded(pv):
+        alone = cuda.module().rope(given[0], positions, **how)
+        flat = [sums.Sum(target.put(x.reshape(1, tokens, -1)), shape=x.shape) for x in given]
+        found = [x.cpu().numpy() for x in resident.rope_append(*flat, positions, cache, 0, **how)]
+    worst = 0.0
+    for out, x in ((alone, given[0]), (found[0], given[0]), (found[1], given[1])):
+        pairs = x[..., ::2] + 1j * x[..., 1::2].astype(np.float64)
+        turned = pairs * np.exp(1j * positions[:, None, None] * 1e4 ** (-np.arange(5) / 5))
+        expected = np.stack([turned.real, turned.imag], axis=-1).reshape(x.shape)
+        worst = max(worst, compare.worst_share(out, expected, np.repeat(np.abs(pairs), 2, axis=-1)))
+    pv.record("error as a share of the pair's length", worst, limit=1e-6)
+    keys = cache.view(0)[0].cpu().numpy()[7 : 7 + tokens]
+    pv.record(
+        "elements of the cache that differ", int((keys != found[1].astype(np.float16)).sum()), limit=0, unit="elements"
+    )
+
+
+@pytest.mark.falsifies("FALSIFY-CUDA-LAYERS-011")
+@pytest.mark.parametrize("window", [1, 33], ids=["own slot", "a window"])
+@pytest.mark.parametrize(("tokens", "before"), [(1, 150), (40, 30), (5, 0)], ids=["decode", "prefill", "short"])
+def test_a_window_hides_what_is_older(pv: Recorder, tokens: int, before: int, window: int) -> None:
+    """Refuted by a relative L2 above 1e-5 against float64 over the last `window` slots of each query; slots that no
+    query sees, before and after, are NaN.
+
+    Seen failing under window_ignored and window_one_too_wide.
+    """
+    cuda.needs_run(pv)
+    slots = tokens + before
+    q = cuda.draw(tokens, 4, 64) * 2
+    keys, values = (np.full((slots + 70, 2, 64), np.nan, np.float32) for _ in range(2))
+    oldest = max(0, before + 1 - window)
+    for number, room in enumerate((keys, values)):
+        room[oldest:slots] = cuda.draw(slots, 2, 64, seed=number)[oldest:].astype(np.float16)
+    positions = np.arange(before, slots, dtype=np.int64)
+    with cuda.recorded(pv):
+        found = cuda.module().attention(q, keys, values, positions, window=window)
+    expected = _attention(q, keys, values, positions, window)
+    pv.record("relative L2", cuda.relative(found, expected), limit=1e-5)
+
+
 def _attention(
-    q: cuda.F32, keys: cuda.F32, values: cuda.F32, positions: npt.NDArray[np.int64]
+    q: cuda.F32, keys: cuda.F32, values: cuda.F32, positions: npt.NDArray[np.int64], window: int = 1 << 30
 ) -> npt.NDArray[np.float64]:
     out = np.empty(q.shape)
     for t, position in enumerate(positions):
         for head in range(q.shape[1]):
             group = head // (q.shape[1] // keys.shape[1])
-            seen = keys[: position + 1, group].astype(np.float64)
-            scores = seen @ q[t, head].astype(np.float64) / np.sqrt(q.shape[2])
+            in_sight = np.s_[max(0, position + 1 - window) : position + 1, group]
+            scores = keys[in_sight].astype(np.float64) @ q[t, head].astype(np.float64) / np.sqrt(q.shape[2])
             share = np.exp(scores - scores.max())
-            out[t, head] = share @ values[: position + 1, group].astype(np.float64) / share.sum()
+            out[t, head] = share @ values[in_sight].astype(np.float64) / share.sum()
     return out
