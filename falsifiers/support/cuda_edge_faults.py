@@ -80,3 +80,18 @@ def window_ignored() -> Any:
 def window_one_too_wide() -> Any:
     """A query sees one slot more than its window holds."""
     return _window(lambda window: None if window is None else window + 1)
+
+
+@contextmanager
+def sizes_are_converted() -> Iterator[None]:
+    """Kernels call a method of every size, which a size of 1 has not: it is a constant to the compiler."""
+    compiled = cuda.module("compiled")
+    original = compiled.binary
+
+    def wrong(launched: Any, capability: int) -> Any:
+        if any(value == 1 for name, value in launched.arguments.items() if name in ("size", "rows", "heads")):
+            raise AttributeError("'int' object has no attribute 'to'")
+        return original(launched, capability)
+
+    with mock.patch.object(compiled, "binary", wrong):
+        yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from engine import synthetic
 from engine.gguf.reader import open_gguf
 from engine.models import load_model
-from falsifiers.support import cuda, limits
+from falsifiers.support import cuda, cuda_edges, limits
 from falsifiers.support.recorder import Recorder
 
 GENERATIONS = (80, 90)
@@ -122,6 +123,39 @@ def test_a_step_is_few_launches(pv: Recorder, tmp_path: Path, name: str) -> None
     pv.ran_on({"target": "cuda-compiled", "generation": "sm_90", "launches": {}, "compiled": {}})
     limits.record(pv, f"{CONTRACT}#launches-decode", "launches per layer in decode", seen[1])
     limits.record(pv, f"{CONTRACT}#launches-prefill", "launches per layer in prefill", seen[256])
+
+
+@pytest.mark.falsifies("FALSIFY-CUDA-MACHINE-005")
+def test_every_size_of_the_edges_compiles(pv: Recorder) -> None:
+    """Refuted by a launch of the edge cases that the compiler refuses for sm_90, and the interpreter does not.
+
+    A size of 1 is a constant to the compiler, sizes that 16 does not divide lose their alignment. Seen failing under
+    sizes_are_converted.
+    """
+    cuda.needs_compiler(pv)
+    compiled, launch, target = (cuda.module(name) for name in ("compiled", "launch", "target"))
+    launches: dict[str, Any] = {}
+
+    def keep(launched: Any) -> None:
+        launches.setdefault(repr((launched.name, launched.options, compiled.specialise(launched))), launched)
+
+    with target.compiling_for(90), launch.intercepted(keep), cuda_edges.without_values():
+        for row in cuda_edges.ROWS.values():
+            for size in row.sizes().values():
+                row.measure(*size)
+    refused = []
+    for launched in launches.values():
+        try:
+            compiled.binary(launched, 90)
+        except Exception as err:  # whatever the compiler raises
+            refused.append(f"{launched.name}: {str(err).strip().splitlines()[-1]}")
+    names = Counter(launched.name for launched in launches.values())
+    pv.ran_on(
+        {"target": "cuda-compiled", "generation": "sm_90", "launches": {}, "compiled": dict(sorted(names.items()))}
+    )
+    pv.record("kernels", len(names), limit=len(cuda.kernels()), unit="kernels", bound="at_least")
+    pv.attach("refused.txt", "\n".join(refused).encode())
+    pv.record("launches that do not compile", len(refused), limit=0, unit="launches")
 
 
 def _fits(pv: Recorder, sm: int, found: list[Any]) -> None:
