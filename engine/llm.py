@@ -160,7 +160,7 @@ class Llm:
         file = open_gguf(path if path is not None else teacher_path())
         try:
             try:
-                return cls(
+                llm = cls(
                     file, backend=backend, precision=precision, threads=threads, kv_cache=kv_cache, gate=gate, now=now
                 )
             except BackendError as err:
@@ -168,10 +168,11 @@ class Llm:
                     raise
                 llm = cls(file, backend="cpu", precision=precision, kv_cache=kv_cache, now=now)
                 llm.backend, llm.fallback = backend, str(err)
-                return llm
         except BaseException:
             file.close()
             raise
+        file.forget("tokenizer.ggml.merges")
+        return llm
 
     def close(self) -> None:
         """Close the model file, and give back the memory of a device."""
@@ -306,7 +307,9 @@ class Llm:
     @cached_property
     def identity(self) -> Identity:
         """Digests of the model; the first access reads the whole file."""
-        return identify(self.file)
+        self.file.check_unchanged()
+        with open_gguf(self.file.path) as whole:  # `load` forgets what only the tokenizer needs
+            return identify(whole)
 
     def run_facts(self) -> dict[str, Any]:
         """The backend that runs and what it runs on, without reading the whole file."""

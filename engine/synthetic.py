@@ -18,6 +18,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -250,18 +251,22 @@ def _array(element: ValueType, values: list[bytes]) -> bytes:
 
 
 def _tokenizer(size: int) -> Iterator[bytes]:
-    """A byte-level vocabulary of the right size: the 256 bytes, one merge, words without meaning, an end token."""
+    """A byte-level vocabulary of the right size: the 256 bytes, a merge for each other token, an end token."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     alphabet = [chr(byte) for byte in printable] + [chr(256 + number) for number in range(len(others))]
-    words = [*alphabet, "th", *(f"word{number}" for number in range(size - 258)), "<|endoftext|>"]
+    pairs = [(left, right) for left in alphabet for right in alphabet]
+    triples = ((left + middle, right) for left, middle in pairs for right in alphabet)
+    merges = list(islice(chain(pairs, triples), size - 257))
+    words = [*alphabet, *(left + right for left, right in merges), "<|endoftext|>"]
     kinds = [1] * (size - 1) + [3]
     yield _entry("tokenizer.ggml.model", ValueType.STRING, _text("gpt2"))
     yield _entry("tokenizer.ggml.pre", ValueType.STRING, _text("qwen2"))
     yield _entry("tokenizer.ggml.tokens", ValueType.ARRAY, _array(ValueType.STRING, [_text(word) for word in words]))
     kinds_raw = [struct.pack("<i", kind) for kind in kinds]
     yield _entry("tokenizer.ggml.token_type", ValueType.ARRAY, _array(ValueType.I32, kinds_raw))
-    yield _entry("tokenizer.ggml.merges", ValueType.ARRAY, _array(ValueType.STRING, [_text("t h")]))
+    texts = [_text(f"{left} {right}") for left, right in merges]
+    yield _entry("tokenizer.ggml.merges", ValueType.ARRAY, _array(ValueType.STRING, texts))
     for key in ("bos", "eos", "padding"):
         yield _entry(f"tokenizer.ggml.{key}_token_id", ValueType.U32, struct.pack("<I", size - 1))
     yield _entry("tokenizer.ggml.add_bos_token", ValueType.BOOL, b"\0")

@@ -172,6 +172,11 @@ class GgufFile:
         part = self._map.bytes[info.offset : info.offset + info.size_bytes]
         return part.reshape(*info.shape[:-1], info.row_bytes)
 
+    def forget(self, key: str) -> None:
+        """Drop a metadata value that has been used: real files have 30 MB of merges."""
+        self._entries.pop(key, None)
+        self.metadata = MappingProxyType({name: value for name, value in self.metadata.items() if name != key})
+
     @overload
     def get(self, key: str, kind: type[_T]) -> _T: ...
 

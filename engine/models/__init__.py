@@ -68,13 +68,13 @@ def load_on(backend: str, file: GgufFile, precision: str | None = None, threads:
     if backend == "cuda":
         return on_device.OnDevice(file, load_model, precision=precision or DEFAULT_PRECISION["cuda"])
     ops = load_ops(backend)
-    if backend == "cpu" and (precision, threads) != (None, None):
+    if backend == "cpu":
+        from engine.ops import cpu
         from engine.ops.cpu.integer import IntegerOps
         from engine.ops.cpu.precisions import ops_for
 
         ops = ops_for(precision or DEFAULT_PRECISION["cpu"], threads)
-        if isinstance(ops, IntegerOps):
-            ops.prepare(frozenset(info.type for info in file.tensors.values()))
+        (ops if isinstance(ops, IntegerOps) else cpu).prepare(frozenset(info.type for info in file.tensors.values()))
     return load_model(file, ops)
 
 

@@ -181,17 +181,16 @@ class Decoder:
         else:
             gate, up = (self._biased(ops.matmul(normed, part.weight), part) for part in (layer.ffn_gate, layer.ffn_up))
             activated = ops.swiglu(gate, up)
+        if tap:
+            tap("ffn_norm", number, normed)
+            tap("gate", number, gate)
+            tap("up", number, up)
+        del gate, up  # of a long prompt the largest arrays there are
         down, residual = self._add_linear(x, activated, layer.ffn_down)
         if tap:
-            for name, array in (
-                ("ffn_norm", normed),
-                ("gate", gate),
-                ("up", up),
-                ("swiglu", activated),
-                ("down", down),
-                ("residual", residual),
-            ):
-                tap(name, number, array)
+            tap("swiglu", number, activated)
+            tap("down", number, down)
+            tap("residual", number, residual)
         return residual
 
     def _biased(self, x: F32, linear: _Linear) -> F32:

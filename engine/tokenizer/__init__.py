@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from tokenizers import AddedToken
 from tokenizers import Tokenizer as BpeTokenizer
@@ -34,6 +35,7 @@ class Tokenizer:
         self._user_defined = frozenset(vocabulary.of_type(TokenType.USER_DEFINED))
         self._bytes = {byte_token(byte): bytes([byte]) for byte in range(256)}
         self._bpe = build_bpe(vocabulary)
+        self.vocabulary = replace(vocabulary, merges=())  # the library has its own copy
         self.end_ids = self._find_ends()
         """Ids after which generation stops."""
 

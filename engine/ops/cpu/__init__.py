@@ -15,6 +15,7 @@ from engine.gguf.types import GgmlType
 from engine.ops import reference
 from engine.ops.cpu import floats, kernels
 from engine.ops.cpu.floats import KERNEL_TYPES, contiguous
+from engine.ops.cpu.footprint import release_compiler
 from engine.ops.cpu.pool import cores, shared
 from engine.ops.cpu.windows import within
 from engine.ops.protocol import F32, I64, Weight
@@ -40,6 +41,19 @@ def set_threads(count: int) -> None:
     """Let so many threads, 1..`cores()`, share each large operation of this module from now on."""
     global _pool  # the operations are functions of a module: there is no object to keep it
     _pool = shared(count)
+
+
+def prepare(types: frozenset[GgmlType]) -> None:
+    """Load the kernels now, before any weight is resident, and give back the memory that this took."""
+    if types & KERNEL_TYPES:
+        matmul(np.zeros((1, 1), np.float32), Weight("nothing", GgmlType.F32, (1, 1), np.zeros((1, 4), np.uint8)))
+    x, heads = np.ones((1, 2), np.float32), np.ones((1, 1, 2), np.float32)
+    first = np.zeros(1, np.int64)
+    rms_norm(x, x[0], eps=1.0)
+    rope(heads, first, theta=1.0)
+    attention(heads, heads, heads, first)
+    _pool.prepare()
+    release_compiler()
 
 
 def slow_types(types: frozenset[GgmlType]) -> tuple[GgmlType, ...]:

@@ -22,7 +22,7 @@ from engine.ops import cpu
 from engine.ops.cpu import activations, floats, interleave
 from engine.ops.cpu.dots import sum_planes
 from engine.ops.cpu.footprint import release_compiler
-from engine.ops.cpu.interleave import Interleaved
+from engine.ops.cpu.interleave import Interleaved, _Release
 from engine.ops.cpu.isa import Isa, choose
 from engine.ops.cpu.jobs import job, swiglu_job
 from engine.ops.cpu.pool import cores, shared
@@ -35,6 +35,8 @@ PLANES = {"q8": 1, "q16": 2}
 # A part of a job reads at least this many bytes of weights: some 10 us of work.
 _PART_BYTES = 1 << 17
 _PARTS_PER_THREAD = 8
+# With each row of the mapped file the kernel maps 64 KiB around it, or as much as 2 MiB.
+_ROWS_AT_ONCE = 8
 
 _OFFSETS = {GgmlType.Q6_K: (16, -32), GgmlType.Q5_0: (32, -16), GgmlType.Q8_0: (32, -128)}
 
@@ -183,8 +185,15 @@ class IntegerOps:
         return found[1]
 
     def embedding(self, weight: Weight, token_ids: I64) -> F32:
-        """As `engine.ops.cpu.embedding`: rows of the mapped file, exact."""
-        return cpu.embedding(weight, token_ids)
+        """As `engine.ops.cpu.embedding`: rows of the mapped file, exact; those of a prompt are given back."""
+        if len(token_ids) <= 1:
+            return cpu.embedding(weight, token_ids)
+        release = _Release(weight.data)
+        rows = []
+        for start in range(0, len(token_ids), _ROWS_AT_ONCE):
+            rows.append(cpu.embedding(weight, token_ids[start : start + _ROWS_AT_ONCE]))
+            release(0, weight.data.nbytes)
+        return np.concatenate(rows)
 
     def add_bias(self, x: F32, bias: F32) -> F32:
         """As `engine.ops.cpu.add_bias`."""

@@ -10,6 +10,8 @@ import pytest
 
 from engine import llm as llm_module
 from engine.errors import BackendError, ContextError, GgufError, ModelError, SamplingError, TemplateError
+from engine.gguf.identity import identify
+from engine.gguf.reader import open_gguf
 from engine.llm import Llm, teacher_path
 from engine.models import DEFAULT_PRECISION, PRECISIONS
 from engine.ops import BACKENDS
@@ -102,6 +104,15 @@ def test_record_says_what_ran(llm: Llm, path: Path):
     assert record["threads"] >= 1
     assert record["identity"]["file_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert llm.generate("hello", max_tokens=1).record["backend"] == "reference"
+
+
+def test_what_only_the_tokenizer_needs_is_not_kept(path: Path):
+    """The digests are those of the whole file all the same."""
+    with Llm.load(path, backend="reference") as llm, open_gguf(path) as file:
+        assert "tokenizer.ggml.merges" in file.metadata
+        assert "tokenizer.ggml.merges" not in llm.file.metadata
+        assert list(llm.tokenizer.vocabulary.merges) == []
+        assert llm.identity == identify(file)
 
 
 def test_quantised_model_equals_one_of_its_decoded_weights(tmp_path: Path):

@@ -263,3 +263,17 @@ def test_swiglu_at_the_ends_of_float32() -> None:
     found = IntegerOps("q8", 1).swiglu(gate, np.ones_like(gate))[0]
     np.testing.assert_allclose(found[:7], [0, 0, 0, 0, 0, 88, 3e38], atol=2.0)
     assert np.isnan(found[7])
+
+
+@pytest.mark.parametrize("tokens", [0, 1, 8, 19])
+def test_rows_of_the_embedding_are_those_of_the_mapped_file(tmp_path: Path, tokens: int) -> None:
+    """Some at a time, and their pages are given back between; out of order, one twice."""
+    weight = packed(GgmlType.Q8_0, 300, 64)
+    path = tmp_path / "rows"
+    path.write_bytes(weight.data.tobytes())
+    with path.open("rb") as stream:
+        whole = np.frombuffer(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    ids = np.random.default_rng(SEED).permutation(300)[:tokens].astype(np.int64)
+    ids[-1:] = ids[:1]
+    found = IntegerOps("q8").embedding(Weight("rows", weight.type, weight.shape, whole.reshape(300, -1)), ids)
+    np.testing.assert_array_equal(found, decoded(weight)[ids].astype(np.float32))
