@@ -1,8 +1,10 @@
-"""Tiny random llama and qwen3 models and their logits from transformers: `python falsifiers/data/make_decoders.py`.
+"""Tiny random models of each architecture and their logits: `python falsifiers/data/make_decoders.py`.
 
 Writes, for each of GOLDEN,
     <name>.gguf     F32 weights, written by the `gguf` package, rows of Q and K of llama as the converters lay them
     decoders.npz    <name>_ids_<i> (T,) int64 and <name>_logits_<i> (T, V) float32 of transformers' model in float64
+    qkv_points.npz  of the qwen2 ones and prompt 2: <name>_<point>_<layer> (T, H * Dh) float32, the points being those
+                    of engine.trace: q k v after the product, q_bias k_bias v_bias, q_rope k_rope
 The judge computes in float64, so that all of a measured difference is ours. CASES has more of them, for tests.
 """
 
@@ -12,14 +14,18 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import gguf
 import numpy as np
 import torch
 import transformers
+from transformers.models.qwen2 import modeling_qwen2
 
 FOLDER = Path(__file__).parent
 LENGTHS = (1, 2, 7, 24)
+POINTS_OF = 2
+"""The prompt of which Q, K and V are kept."""
 CONTEXT = 64
 NAMES = {
     "self_attn.q_proj": "attn_q",
@@ -48,13 +54,12 @@ class Case:
     head_dim: int = 8
     layers: int = 2
     theta: float = 10_000.0
-
-    vocab = 64
-    hidden = 32
-    heads = 4
-    kv_heads = 2
-    ffn = 40
-    eps = 1e-6
+    vocab: int = 64
+    hidden: int = 32
+    heads: int = 4
+    kv_heads: int = 2
+    ffn: int = 40
+    eps: float = 1e-6
 
 
 LINEAR = {"rope_type": "linear", "factor": 4.0}
@@ -77,6 +82,11 @@ GOLDEN = {
     "qwen3_yarn": Case(
         "Qwen3ForCausalLM", "qwen3", {**ALTERNATING, "tie_word_embeddings": True}, YARN, head_dim=16, layers=3,
         metadata={**YARN_KEYS, "attention.sliding_window": 5, "attention.sliding_window_pattern": [True, False, True]},
+    ),
+    "grouped": Case("Qwen2ForCausalLM", "qwen2", layers=3),
+    "tied": Case(
+        "Qwen2ForCausalLM", "qwen2", {"tie_word_embeddings": True}, layers=1, theta=1e6, vocab=48, hidden=24, heads=3,
+        kv_heads=1, ffn=37, eps=1e-5,
     ),
 }  # fmt: skip
 
@@ -190,8 +200,40 @@ def judged(model: Any, ids: Any) -> Any:
         return model(torch.as_tensor(ids)[None], use_cache=False).logits[0].numpy()
 
 
+def points(model: Any, ids: Any) -> dict[str, Any]:
+    """Q, K and V of a qwen2 model that was made double, `<point>_<layer>` to (T, H * Dh)."""
+    found: dict[str, Any] = {}
+    rotated: list[tuple[Any, Any]] = []
+
+    def seen(name: str, layer: int) -> Any:
+        def hook(module: Any, arguments: Any, output: Any) -> None:
+            found[f"{name}_{layer}"] = torch.nn.functional.linear(arguments[0], module.weight)[0].numpy()
+            found[f"{name}_bias_{layer}"] = output[0].numpy()
+
+        return hook
+
+    def turned(*arguments: Any, **options: Any) -> Any:
+        rotated.append(rotate(*arguments, **options))
+        return rotated[-1]
+
+    hooks = [
+        getattr(layer.self_attn, f"{name}_proj").register_forward_hook(seen(name, number))
+        for number, layer in enumerate(model.model.layers)
+        for name in "qkv"
+    ]
+    rotate = modeling_qwen2.apply_rotary_pos_emb
+    with mock.patch.object(modeling_qwen2, "apply_rotary_pos_emb", turned):
+        judged(model, ids)
+    for hook in hooks:
+        hook.remove()
+    for number, pair in enumerate(rotated):
+        for name, heads in zip(("q_rope", "k_rope"), pair, strict=True):
+            found[f"{name}_{number}"] = heads[0].swapaxes(0, 1).flatten(1).numpy()
+    return {name: values.astype(np.float32) for name, values in found.items()}
+
+
 def main() -> None:
-    arrays = {}
+    arrays, qkv = {}, {}
     written = []
     for seed, (name, case) in enumerate(GOLDEN.items()):
         model = build(case, seed)
@@ -202,8 +244,11 @@ def main() -> None:
             ids = rng.integers(0, case.vocab, length)
             arrays[f"{name}_ids_{index}"] = ids
             arrays[f"{name}_logits_{index}"] = judged(model, ids).astype(np.float32)
-    written.append(FOLDER / "decoders.npz")
-    np.savez_compressed(written[-1], allow_pickle=False, **arrays)
+            if case.judge == "Qwen2ForCausalLM" and index == POINTS_OF:
+                qkv |= {f"{name}_{point}": values for point, values in points(model, ids).items()}
+    for archive, content in (("decoders.npz", arrays), ("qkv_points.npz", qkv)):
+        written.append(FOLDER / archive)
+        np.savez_compressed(written[-1], allow_pickle=False, **content)
     for path in written:
         print(path.name, hashlib.sha256(path.read_bytes()).hexdigest())  # noqa: T201 - a script
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from engine.ops.protocol import Ops
 from falsifiers.support import compare, engines, golden
+from falsifiers.support.recorder import Recorder
 
 PROMPTS = range(4)
+LENGTHS = (1, 2, 7, 24)
+LIMIT = 1e-4
 
 
-@dataclass(frozen=True)
-class Compared:
-    worst: float
-    """Largest absolute error of a logit."""
-    logits: int
-    ops: Ops
+def whole(pv: Recorder, names: tuple[str, ...], backend: str, *, columns: int) -> None:
+    """Prompts of 1, 2, 7 and 24 tokens in one forward each.
 
-
-def whole(names: tuple[str, ...], backend: str) -> Compared:
-    """Prompts of 1, 2, 7 and 24 tokens in one forward each."""
+    Args:
+        columns: logits of a position, all models together.
+    """
     judged = golden.arrays("decoders.npz")
     worst, compared = 0.0, 0
     for name in names:
@@ -31,10 +27,12 @@ def whole(names: tuple[str, ...], backend: str) -> Compared:
             got = model.forward(judged[f"{name}_ids_{prompt}"], model.new_cache())
             worst = max(worst, compare.worst_error(got, expected))
             compared += expected.size
-    return Compared(worst, compared, model.ops)
+        engines.ran_on(pv, model.ops)
+    pv.record("absolute error", worst, limit=LIMIT, unit="logit")
+    pv.record("logits compared", compared, limit=sum(LENGTHS) * columns, unit="logits", bound="at_least")
 
 
-def cached(names: tuple[str, ...], backend: str) -> Compared:
+def cached(pv: Recorder, names: tuple[str, ...], backend: str, *, columns: int) -> None:
     """24 tokens one at a time, and 7 at once and then one at a time."""
     judged = golden.arrays("decoders.npz")
     worst, compared = 0.0, 0
@@ -48,4 +46,6 @@ def cached(names: tuple[str, ...], backend: str) -> Compared:
             assert cache.length == len(ids), f"{cache.length} positions cached after {len(ids)} tokens"
             worst = max(worst, compare.worst_error(np.concatenate(parts), expected))
             compared += expected.size
-    return Compared(worst, compared, model.ops)
+        engines.ran_on(pv, model.ops)
+    pv.record("absolute error", worst, limit=LIMIT, unit="logit")
+    pv.record("logits compared", compared, limit=2 * LENGTHS[-1] * columns, unit="logits", bound="at_least")

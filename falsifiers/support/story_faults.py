@@ -110,3 +110,24 @@ def cpu_leaves_out_the_sigmoid() -> Iterator[None]:
 
     with mock.patch.object(cpu, "swiglu", product), mock.patch.object(IntegerOps, "swiglu", product):
         yield
+
+
+@contextmanager
+def bias_after_rope() -> Iterator[None]:
+    """Q and K turn before their biases are added, so that the biases do not turn with them."""
+    from engine.models.decoder import Decoder
+    from engine.ops import fused
+
+    original, late = fused.rope_append, list[Any]()
+
+    def unbiased(_: Decoder, x: Any, linear: Any) -> Any:
+        late.append(linear.bias)
+        return x
+
+    def turned(ops: Any, q: Any, k: Any, v: Any, *rest: Any, **options: Any) -> Any:
+        biases = [bias.reshape(1, *x.shape[1:]) for x, bias in zip((q, k, v), late[-3:], strict=True)]
+        q, k = original(ops, q, k, v + biases[2], *rest, **options)
+        return q + biases[0], k + biases[1]
+
+    with mock.patch.object(Decoder, "_biased", unbiased), mock.patch.object(fused, "rope_append", turned):
+        yield
