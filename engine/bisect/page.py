@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from engine import trace
 from engine.bisect import rendering, text
 from engine.bisect.bisection import Coverage
 from engine.bisect.distance import Excess
@@ -19,7 +20,7 @@ from engine.bisect.places import Place
 from engine.bisect.session import Session
 from engine.errors import ParityError
 
-STEPS = (0.1, 0.33, 1.0, 3.0, 10.0, 100.0)
+STEPS = (0.1, 0.5, 1.0, 3.0, 10.0, 100.0)
 """Limits of the colours: three within the floor, four beyond it."""
 
 Question = Callable[[Cell], Excess | None]
@@ -31,7 +32,8 @@ def write(path: Path, judgement: Judgement, session: Session, coverage: Coverage
     Raises:
         ParityError: the file cannot be written.
     """
-    names = list(dict.fromkeys(cell.place.name for cell in judgement.cells if cell.place.layer is not None))
+    seen = {cell.place.name for cell in judgement.cells if cell.place.layer is not None}
+    names = [name for name in trace.ORDER if name in seen]
     values = {
         "judgement": judgement,
         "session": session,

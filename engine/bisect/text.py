@@ -67,9 +67,10 @@ def _graft(graft: Graft) -> Iterator[str]:
         yield f"  graft: {graft.side} at {graft.place} cannot be run alone here"
         return
     what = "wrong as well" if not graft.own.is_noise else "within its floor"
-    yield f"  graft: alone, on the input of {source}, {graft.side} at {graft.place} is {what}: {times(graft.own.times)} floors"
+    yield f"  graft: alone, on the input of {source}, {graft.side} at {graft.place} is {what}:"
+    yield f"    {times(graft.own.times)} floors"
     if graft.is_blamed and graft.own.is_noise:
-        yield "    so it is what production does around it: a fusion, a cache, a buffer"
+        yield "    it is what production does around it: a fusion, a cache, a buffer"
 
 
 def _table(cells: Sequence[Cell]) -> Iterator[str]:
