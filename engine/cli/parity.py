@@ -62,6 +62,9 @@ def command(
     names = sides.parse(a), sides.parse(b)
     if steps is not None and steps < 0:
         raise UsageError(f"--steps is {steps}, must be >= 0")
+    for flag, value in (("--near-tie", near_tie), ("--min-cosine", min_cosine), ("--max-kl", max_kl)):
+        if value is not None and not 0 <= value < float("inf"):
+            raise UsageError(f"{flag} is {value}, must be a number >= 0")
     options.check_threads(threads, "cpu" if any(name.backend == "cpu" for name in names) else names[0].text)
     check_target(save)
     if save is not None and names[0].path is not None:
@@ -123,9 +126,6 @@ def _tokens_from(both: Pair) -> str:
 def _limits(limits: Limits, near_tie: float | None, min_cosine: float | None, max_kl: float | None) -> Limits:
     from engine.parity.verdict import Limits
 
-    for flag, value in (("--near-tie", near_tie), ("--min-cosine", min_cosine), ("--max-kl", max_kl)):
-        if value is not None and not 0 <= value < float("inf"):
-            raise UsageError(f"{flag} is {value}, must be a number >= 0")
     return Limits(
         near_tie=limits.near_tie if near_tie is None else near_tie,
         cosine=limits.cosine if min_cosine is None else min_cosine,

@@ -17,10 +17,10 @@ _LABEL = 14
 def lines(report: Report, tokenizer: Tokenizer) -> Iterator[str]:
     """The whole page."""
     found, verdict, limits = report.found, report.verdict, report.limits
-    prompts = f"{len(found.steps)} of {len(found.plans)} prompts"
+    prompts = f"{len(found.steps)} of {_plural(len(found.plans), 'prompt')}"
     for name, side in report.sides.items():
         what = f"{side['name']}{' (saved)' if side['saved'] else ''}: {side['backend']}, {side['precision']}, "
-        cache = f"{side['kv_cache']} cache; {found.samples[name]} samples after {prompts}"
+        cache = f"{side['kv_cache']} cache; {_plural(found.samples[name], 'sample')} after {prompts}"
         yield from _entry(name, what + cache)
     yield from _entry("tokens", report.tokens_from)
     yield ""
@@ -36,12 +36,13 @@ def lines(report: Report, tokenizer: Tokenizer) -> Iterator[str]:
         ours, theirs = (quote(tokenizer.decode([i], skip_special=False), 16) for i in (step.token_a, step.token_b))
         gap = f"a loses {step.gap:.4g} logits = {step.deviations:.4g} deviations"
         yield from _entry(kind, f"prompt {prompt}, step {number}: {ours} and {theirs}; {gap}")
-    yield ""
+    if rows:
+        yield ""
     if report.share and verdict.kl and verdict.least_cosine is not None:
         share = f"{verdict.same} of {verdict.samples} = {verdict.same / verdict.samples:.1%}"
         low, high = report.share
         others = f"{verdict.near_ties} near ties, {verdict.flips} beyond (limit {limits.near_tie:g} deviations)"
-        yield from _entry("same token", f"{share}, 95 % interval {low:.1%} to {high:.1%}; {others}")
+        yield from _entry("same token", f"{share}, 95 % Wilson interval {low:.1%} to {high:.1%}; {others}")
         yield from _entry("least cosine", f"{verdict.least_cosine:.9f} (limit {limits.cosine:.7g})")
         yield from _entry("mean KL(a||b)", f"{_mean(verdict.kl)} nats{_interval(verdict.kl)} (limit {limits.kl:g})")
     yield from textwrap.wrap(": ".join([verdict.answer.upper(), *filter(None, ["; ".join(verdict.reasons)])]), WIDTH)
@@ -49,6 +50,10 @@ def lines(report: Report, tokenizer: Tokenizer) -> Iterator[str]:
 
 def _row(step: str, same: str, share: str, gap: str, cosine: str, kl: str) -> str:
     return f"{step:>4} {same:>11} {share:>14} {gap:>12} {cosine:>13}  {kl}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _entry(label: str, text: str) -> Iterator[str]:
