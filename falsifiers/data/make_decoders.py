@@ -233,7 +233,8 @@ def points(model: Any, ids: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    arrays, qkv = {}, {}
+    arrays: dict[str, Any] = {}
+    qkv: dict[str, Any] = {}
     written = []
     for seed, (name, case) in enumerate(GOLDEN.items()):
         model = build(case, seed)

@@ -100,7 +100,7 @@ def test_the_gate_refuses_a_wrong_device(pv: Recorder) -> None:
 
     Seen failing under gate_lets_all_pass.
     """
-    from engine.faults import cuda as cuda_faults
+    from engine.faults.cuda.quantisation import q4k_nibbles_swapped
 
     size = cuda_models.extent(pv)
     refused = 0
@@ -108,7 +108,7 @@ def test_the_gate_refuses_a_wrong_device(pv: Recorder) -> None:
         ids = cuda_models.question(llm, 0, size.tokens)
         with cuda_models.on_device(path) as model:
             passed = len(parity_gate.require(model, llm.model, ids, steps=1))
-        with cuda_faults.q4k_nibbles_swapped(), cuda_models.on_device(path) as model:
+        with q4k_nibbles_swapped(), cuda_models.on_device(path) as model:
             try:
                 parity_gate.require(model, llm.model, ids, steps=1)
             except BackendError:

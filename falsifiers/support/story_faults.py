@@ -12,6 +12,8 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
+import numpy as np
+
 Seeded = AbstractContextManager[Any]
 
 
@@ -131,3 +133,52 @@ def bias_after_rope() -> Iterator[None]:
 
     with mock.patch.object(Decoder, "_biased", unbiased), mock.patch.object(fused, "rope_append", turned):
         yield
+
+
+@contextmanager
+def qkv_fused_in_the_type_of_q() -> Iterator[None]:
+    """Q, K and V become one matrix for one launch, so K and V are written again in the type of Q."""
+    from engine import quant
+    from engine.ops import fused
+
+    def again(weight: Any, kind: Any) -> Any:
+        if weight.type == kind:
+            return weight
+        return replace(weight, type=kind, data=quant.encode(kind, quant.decode(weight.type, weight.data)))
+
+    def multiply_all(ops: Any, x: Any, weights: Sequence[Any]) -> Any:
+        return tuple(ops.matmul(x, again(weight, weights[0].type)) for weight in weights)
+
+    with mock.patch.object(fused, "multiply_all", multiply_all):
+        yield
+
+
+def qkv_split_at_the_wrong_rows() -> Seeded:
+    """One product for Q, K and V is cut as if all three had as many rows."""
+    from engine.ops import fused
+
+    original = fused.multiply_all
+
+    def multiply_all(ops: Any, x: Any, weights: Sequence[Any]) -> Any:
+        whole = np.concatenate(original(ops, x, weights), axis=1)
+        ends = np.cumsum([weight.shape[0] for weight in weights])
+        even = whole.shape[1] // len(weights)
+        starts = (number * even for number in range(len(weights)))
+        sizes = np.diff(ends, prepend=0)
+        return tuple(np.roll(whole, -start, axis=1)[:, :size] for start, size in zip(starts, sizes, strict=True))
+
+    return mock.patch.object(fused, "multiply_all", multiply_all)
+
+
+def types_lose_the_order_of_qkv() -> Seeded:
+    """The device starts one product for each type, and what comes back has the order of the types."""
+    from engine.ops.cuda import resident
+
+    original = resident.multiply_all
+
+    def multiply_all(x: Any, weights: Sequence[Any]) -> Any:
+        found = original(x, weights)
+        order = sorted(range(len(weights)), key=lambda number: -int(weights[number].type))
+        return tuple(found[number] for number in order)
+
+    return mock.patch.object(resident, "multiply_all", multiply_all)

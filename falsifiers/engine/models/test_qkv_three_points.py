@@ -36,7 +36,7 @@ def test_each_point_is_that_of_transformers(pv: Recorder, backend: str) -> None:
 
 @pytest.mark.falsifies("FALSIFY-QKV-THREE-POINTS-002")
 def test_each_point_of_the_device_is_that_of_transformers(pv: Recorder) -> None:
-    """Refuted by one element of Q, K or V in a first layer, after product, bias or RoPE, that is off by 1e-5 of its row.
+    """Refuted by one element of Q, K or V in a first layer, at one of the points, that is off by 1e-5 of its row.
 
     Seen failing under rope_position_off_by_one and bias_doubled.
     """
