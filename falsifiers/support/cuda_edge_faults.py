@@ -8,41 +8,44 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 from falsifiers.support import cuda
 
+_INSIDE_KERNELS = SimpleNamespace(applied=True)
+"""What is changed is compiled or a constant: no code of this file runs."""
 MATVECS = ("q4_k_matvec", "q6_k_matvec", "q8_0_matvec", "float_matvec")
 
 
 @contextmanager
-def nobody_waits() -> Iterator[None]:
+def nobody_waits() -> Iterator[SimpleNamespace]:
     """Products begin early and read activations that may not be there yet."""
     release = cuda.module("dependent").release_next
     with ExitStack() as stack:
         for name in MATVECS:
             stack.enter_context(mock.patch.object(cuda.module(name), "wait_for_previous", release))
-        yield
+        yield _INSIDE_KERNELS
 
 
 @contextmanager
-def waits_before_weights() -> Iterator[None]:
+def waits_before_weights() -> Iterator[SimpleNamespace]:
     """Products wait first and load their weights after that: correct, and nothing is won."""
     wait = cuda.module("dependent").wait_for_previous
     with ExitStack() as stack:
         for name in MATVECS:
             stack.enter_context(mock.patch.object(cuda.module(name), "release_next", wait))
-        yield
+        yield _INSIDE_KERNELS
 
 
 @contextmanager
-def one_by_one() -> Iterator[None]:
+def one_by_one() -> Iterator[SimpleNamespace]:
     """The table says that no kernel begins early."""
     configs = cuda.module("configs")
     tables = {sm: replace(table, dependent_launch=False) for sm, table in configs.TABLES.items()}
     with mock.patch.dict(configs.TABLES, tables):
-        yield
+        yield _INSIDE_KERNELS
 
 
 @contextmanager

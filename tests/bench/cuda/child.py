@@ -1,6 +1,7 @@
 """What runs in a process of its own: `bench`, one model measured; `gate`, one model compared with numpy.
 
-    python tests/bench/cuda/child.py bench MODEL RESULT.json [--plot FILE] [--smoke]
+    python tests/bench/cuda/child.py bench MODEL RESULT.json [--kind decode|prefill] [--no-dependent-launch]
+                                     [--plot FILE] [--smoke]
     python tests/bench/cuda/child.py gate MODEL [--smoke]
 
 MODEL is a file, or a name in engine.synthetic. Needs torch, triton and numpy alone. Exit status 1: the gate refused.
@@ -12,7 +13,8 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,6 +30,8 @@ from engine.models.on_device import OnDevice
 from engine.ops import load_ops
 
 SETTINGS = Settings(prompt_tokens=(128, 512, 2048, 4096), context=(0, 512, 4096), new_tokens=128, repeats=5)
+OTHER = {"decode": "prompt_tokens", "prefill": "context"}
+"""The setting that is empty where one kind alone is measured."""
 SMOKE = Settings(prompt_tokens=(9,), context=(0, 3), new_tokens=1, repeats=1)
 
 
@@ -47,14 +51,19 @@ def opened(model: str, *, real: bool) -> Iterator[GgufFile]:
 
 def bench(options: argparse.Namespace) -> int:
     """Measure, print, and write what was found."""
+    from engine.ops.cuda import configs
+
     made_there = options.model in synthetic.SHAPES
     with opened(options.model, real=False) as file:
         subject = DeviceSubject(file, "q8", made_there=made_there)
         try:
             settings = SMOKE if options.smoke else SETTINGS
-            report = session.run(
-                file, [subject], settings, synthetic=made_there, say=lambda line: print(line, flush=True)
-            )
+            if options.kind:
+                settings = replace(settings, **{OTHER[options.kind]: ()})
+            with nullcontext() if options.dependent_launch else configs.one_after_the_other():
+                report = session.run(
+                    file, [subject], settings, synthetic=made_there, say=lambda line: print(line, flush=True)
+                )
         finally:
             subject.release()
     print("\n".join(text.lines(report, Peer.name)))
@@ -90,6 +99,8 @@ def main() -> int:
     parser.add_argument("what", choices=("bench", "gate"))
     parser.add_argument("model")
     parser.add_argument("result", nargs="?")
+    parser.add_argument("--kind", choices=tuple(OTHER))
+    parser.add_argument("--no-dependent-launch", dest="dependent_launch", action="store_false")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--smoke", action="store_true")
     options = parser.parse_args()

@@ -40,6 +40,12 @@ COLUMNS = (
 _SPEEDS = (("decode", 0), ("decode", 512), ("decode", 4096), None, ("prefill", 512), ("prefill", 4096))
 
 
+def merged(*reports: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The results of several runs as those of one; None of none."""
+    found = [report for report in reports if report]
+    return {"results": [result for report in found for result in report["results"]]} if found else None
+
+
 def median(report: dict[str, Any] | None, kind: str, tokens: int) -> float | None:
     """Tokens per second, if they were measured."""
     found = _result(report, kind, tokens)

@@ -16,11 +16,13 @@ from pathlib import Path
 SPEEDS = {"numpy": "numpy", "torch": "torch", "triton": "triton"}
 """Module -> package, for the benchmark and the parity gate."""
 DISCHARGE = SPEEDS | {
+    "execnet": "execnet",
     "jinja2": "jinja2",
     "jsonschema": "jsonschema",
     "numba": "numba",
     "pydantic": "pydantic",
     "pytest": "pytest",
+    "xdist": "pytest-xdist",
     "ruamel.yaml": "ruamel.yaml",
     "tokenizers": "tokenizers",
     "typer": "typer",
@@ -40,15 +42,14 @@ def _there(module: str) -> bool:
         return False
 
 
-def advice(packages: Sequence[str], target: Path) -> list[str]:
+def advice(packages: Sequence[str]) -> list[str]:
     """How to bring packages to a machine without a network."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return [
         f"missing: {', '.join(packages)}",
         "where there is a network:",
-        f"  pip install --target {target} --only-binary=:all: --python-version {version} \\",
-        f"    --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 {' '.join(packages)}",
-        f"then here, with that folder: PYTHONPATH={target} python tests/bench/cuda/run.py",
+        f"  python tests/bench/cuda/pack.py --python {version} --to build/site",
+        "then here, with that folder: PYTHONPATH=build/site python tests/bench/cuda/run.py",
     ]
 
 

@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,13 +34,17 @@ class Done:
 
 @dataclass
 class Budget:
-    """Time for all parts together."""
+    """Time for all parts of a phase together."""
 
     total_s: float
     log: Path
     """All output of the parts, which is printed as well."""
     done: list[Done] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
+
+    def begin(self) -> None:
+        """Another phase, with all of the time again."""
+        self.started = time.monotonic()
 
     @property
     def left_s(self) -> float:
@@ -53,17 +59,28 @@ class Budget:
             return self._note(Done(name, 0.0, limit_s, None, "not started: no time left"))
         self._say(f"\n== {name}, at most {limit:.0f} s: {' '.join(map(str, command))}\n")
         start = time.monotonic()
-        child = subprocess.Popen(
-            [*map(str, command)], cwd=root, env={**os.environ, **environment}, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
         try:
-            output, _ = child.communicate(timeout=limit)
-            status: int | None = child.returncode
+            child = subprocess.Popen(
+                [*map(str, command)], cwd=root, env={**os.environ, **environment}, text=True, errors="replace",
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        except OSError as err:
+            return self._note(Done(name, 0.0, limit, None, f"not started: {err}"))
+        # printed as it comes: whoever ends this process has seen what was measured until then
+        reader = threading.Thread(target=self._pass_on, args=(child,), daemon=True)
+        reader.start()
+        try:
+            status: int | None = child.wait(timeout=limit)
         except subprocess.TimeoutExpired:
-            output, status = _stop(child), None
-        self._say(output)
+            _stop(child)
+            status = None
+        reader.join(_GRACE_S)
         return self._note(Done(name, time.monotonic() - start, limit, status))
+
+    def _pass_on(self, child: subprocess.Popen[str]) -> None:
+        assert child.stdout is not None, "the output is a pipe"
+        for line in child.stdout:
+            self._say(line)
 
     def skip(self, name: str, why: str) -> Done:
         """Note a part that cannot run."""
@@ -81,14 +98,11 @@ class Budget:
             log.write(text)
 
 
-def _stop(child: subprocess.Popen[str]) -> str:
-    """End the child and what it started: first asked, then killed. What it had printed."""
-    for number in (signal.SIGINT, signal.SIGKILL):
-        try:
-            os.killpg(child.pid, number)
-            return child.communicate(timeout=_GRACE_S)[0]
-        except subprocess.TimeoutExpired:
-            continue
-        except ProcessLookupError:
-            break
-    return child.communicate()[0]
+def _stop(child: subprocess.Popen[str]) -> None:
+    """End the child and what it started: first asked, then killed."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=_GRACE_S)
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()

@@ -1,19 +1,21 @@
 """Everything that needs a GPU, in one call: falsifiers on target cuda, then speeds beside the goals.
 
-    python tests/bench/cuda/run.py --out FOLDER                all, in less than ten minutes
-    python tests/bench/cuda/run.py --out FOLDER --only bench   speeds alone; needs numpy, torch and triton
-    python tests/bench/cuda/run.py --out FOLDER --smoke        every line of it on tiny models, under the interpreter
+    python tests/bench/cuda/run.py                   all, one phase after the other
+    python tests/bench/cuda/run.py --only speed      one phase, in less than ten minutes
+    python tests/bench/cuda/run.py --smoke           every line of it on tiny models, under the interpreter
 
-    gate         the bundled model on the GPU against numpy                         numpy, torch, triton
-    bench        Qwen2.5 7B, 1.5B and 0.5B, weights made on the device, and         the same
-                 the bundled model: prefill and decode, read bandwidth, kernels
-    discharge    `pv discharge` of each contract of CUDA, challenges included       what pv needs
+    evidence     the bundled model on the GPU against numpy; `pv discharge` of each contract        what pv needs
+                 of CUDA, challenges included, the most telling ones first
+    speed        the shapes of Qwen2.5-7B, weights made on the device: decode, decode without       numpy, torch, triton
+                 dependent launch, prefill; read bandwidth, kernels
+    rest         the same of 1.5B, 0.5B and the bundled model                                       the same
 
-FOLDER gets results.json, row.md (a row for the table in engine/ops/cuda/README.md), goals.txt, log.txt, a picture of
-the 7B where matplotlib is at hand, and evidence.tar.gz: contracts and evidence as they are after the discharge.
+Each part is a process of its own with a time limit. What it prints is printed at once; results.json, row.md (rows for
+the table in engine/ops/cuda/README.md), goals.txt, log.txt, pictures where matplotlib is at hand, and evidence.tar.gz,
+contracts and evidence as they are, are written after each, so that nothing is lost with a later one.
 
-Nothing needs to be installed: packages on PYTHONPATH will do. Exit status 1: something was refuted. 4: no GPU, or
-something could not be decided or measured, which is said.
+Nothing needs to be installed: packages on PYTHONPATH will do, `pack.py` brings those that are missing. Exit status 1:
+something was refuted. 4: no GPU, or something could not be decided or measured, which is said.
 """
 
 from __future__ import annotations
@@ -38,12 +40,22 @@ TEACHER = ROOT / "engine/assets/teacher.gguf"
 CHILD = Path(__file__).parent / "child.py"
 CONTRACTS = ROOT / "contracts"
 _FOR_GPU = re.compile(r"^ *targets: *\[[^\]]*\bcuda\b(?!-)", re.MULTILINE)
+PHASES = ("evidence", "speed", "rest")
 LIMIT_S = 570.0
-"""Of a call of ten minutes."""
-LIMITS = {"gate": 90.0, "qwen2.5-7b": 180.0, "qwen2.5-1.5b": 80.0, "qwen2.5-0.5b": 80.0, "teacher": 60.0}
-"""Most of it is compiling kernels, once per machine."""
-RESERVE_S = 240.0
-"""Kept for the discharge, which comes last and has all that is left: the models give way."""
+"""Of a phase: a call of ten minutes."""
+LIMITS = {"gate": 90.0, "rest": 180.0}
+"""Of a part, where it is less. Most of the time goes into compiling kernels, once per machine."""
+FIRST = (
+    "cuda-products", "cuda-layers", "cuda-kernels", "cuda-overlap", "cuda-model", "cpu-vs-gpu-output-parity",
+    "gpu-parity-gate", "cuda-speed",
+)  # fmt: skip
+"""Contracts in order of what they tell; others follow."""
+MODES = (
+    ("decode", ["--kind", "decode"]),
+    ("decode, no dependent launch", ["--kind", "decode", "--no-dependent-launch"]),
+    ("prefill", ["--kind", "prefill"]),
+)
+"""What is measured of the 7B, each in a process of its own."""
 SMOKE_SLOWER = 10
 """The interpreter takes seconds for what a GPU does in microseconds."""
 
@@ -85,90 +97,109 @@ def version() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def _contracts() -> list[Path]:
-    """Those that have falsifiers for a GPU; gates are questions about them."""
-    found = CONTRACTS.rglob("*.yaml")
-    return sorted(p for p in found if p.parent.name != "gates" and _FOR_GPU.search(p.read_text()))
+def _contracts() -> list[str]:
+    """Ids of those that have falsifiers for a GPU; gates are questions about them."""
+    found = (path for path in CONTRACTS.rglob("*.yaml") if path.parent.name != "gates")
+    ids = sorted(path.stem.rpartition("-v")[0] for path in found if _FOR_GPU.search(path.read_text()))
+    return [name for name in FIRST if name in ids] + [name for name in ids if name not in FIRST]
 
 
 class Call:
     """One call: where it writes, what it may take, what it found."""
 
-    def __init__(self, out: Path, *, smoke: bool, limit_s: float, python: Path | str, version: str) -> None:
-        self.out, self.smoke, self.python, self.version = out, smoke, python, version
-        self.environment = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | (
-            {"TRITON_INTERPRET": "1"} if smoke else {}
-        )
-        self.budget = Budget(limit_s, out / "log.txt")
+    def __init__(
+        self, out: Path, *, smoke: bool, limit_s: float, python: Path | str, version: str, device: dict[str, Any]
+    ) -> None:
+        self.out, self.smoke, self.python, self.version, self.device = out, smoke, python, version, device
+        self.environment = environment(smoke)
+        self.slower = SMOKE_SLOWER if smoke else 1
+        self.budget = Budget(limit_s * self.slower, out / "log.txt")
         self.reports: dict[str, Any] = {}
         self.statuses: list[int | None] = []
 
-    def gate(self) -> None:
-        """The bundled model; in a smoke test a tiny one."""
+    def evidence(self) -> None:
+        """The bundled model, or a tiny one; then the contracts, each in a run of its own, so that none is lost."""
         self._part("gate", [self.python, CHILD, "gate", "tiny" if self.smoke else TEACHER])
-
-    def bench(self, name: str, *, reserve: bool) -> None:
-        """One model, if besides it time is left for the discharge where that comes as well."""
-        model: Path | str = "tiny" if self.smoke else TEACHER if name == "teacher" else name
-        with TemporaryDirectory() as folder:
-            result = Path(folder) / "result.json"
-            command = [self.python, CHILD, "bench", model, result]
-            if name == goals.MODEL:
-                command += ["--plot", self.out / f"{name}.png"]
-            self._part(name, command + ["--smoke"] * self.smoke, keep_s=RESERVE_S if reserve else 0.0)
-            if result.exists():
-                self.reports[name] = json.loads(result.read_text())
-
-    def discharge(self) -> None:
-        """Every contract that has falsifiers for a GPU, each in a run of its own, so that one keeps what it found."""
         if lacking := packages.missing(packages.DISCHARGE):
             self.statuses.append(4)
             self.budget.skip("discharge", f"cannot run, missing: {', '.join(lacking)}")
-            print("\n".join(packages.advice(lacking, Path("build/site"))))
+            print("\n".join(packages.advice(lacking)))
             return
-        for path in _contracts():
-            contract = path.stem.rpartition("-v")[0]
+        for contract in _contracts():
             command = [self.python, "-m", "pv", "discharge", contract, "--target", "cuda"]
             self._part(f"discharge {contract}", command + ["--dry-run"] * self.smoke)
-        with tarfile.open(self.out / "evidence.tar.gz", "w:gz") as archive:
-            for folder in ("contracts", "evidence"):
-                archive.add(ROOT / folder, folder)
+            with tarfile.open(self.out / "evidence.tar.gz", "w:gz") as archive:
+                for folder in ("contracts", "evidence"):
+                    archive.add(ROOT / folder, folder)
 
-    def _part(self, name: str, command: list[Any], *, keep_s: float = 0.0) -> None:
-        slower = SMOKE_SLOWER if self.smoke else 1
-        limit = min(slower * LIMITS.get(name, LIMIT_S), self.budget.left_s - slower * keep_s)
+    def speed(self) -> None:
+        """The 7B, decode first."""
+        for mode, options in MODES:
+            picture = self.out / f"{mode.replace(', ', '-').replace(' ', '-')}.png"
+            self._bench(f"{goals.MODEL} {mode}", goals.MODEL, [*options, "--plot", picture])
+
+    def rest(self) -> None:
+        """The smaller models."""
+        for name in ("qwen2.5-1.5b", "qwen2.5-0.5b", "teacher"):
+            self._bench(name, TEACHER if name == "teacher" else name, [], limit_s=LIMITS["rest"])
+
+    def _bench(self, name: str, model: str | Path, options: list[Any], limit_s: float = LIMIT_S) -> None:
+        with TemporaryDirectory() as folder:
+            result = Path(folder) / "result.json"
+            command = [self.python, CHILD, "bench", "tiny" if self.smoke else model, result, *options]
+            self._part(name, command + ["--smoke"] * self.smoke, limit_s=limit_s)
+            if result.exists():
+                self.reports[name] = json.loads(result.read_text())
+                self.save()
+
+    def _part(self, name: str, command: list[Any], *, limit_s: float = LIMIT_S) -> None:
+        limit = self.slower * LIMITS.get(name, limit_s)
         done = self.budget.run(name, command, limit_s=limit, root=ROOT, environment=self.environment)
         self.statuses.append(done.status)
+        self.save()
 
-    def finish(self, device: dict[str, Any]) -> int:
-        """Print and write everything; the exit status."""
-        report = self.reports.get(goals.MODEL)
-        name = str(device.get("device", device["target"]))
-        row = goals.row(report, self.version, name)
-        parts = [vars(done) for done in self.budget.done]
+    def save(self) -> list[str]:
+        """Write what was found until now; the lines that say it in short."""
+        of_7b = {mode: self.reports.get(f"{goals.MODEL} {mode}") for mode, _ in MODES}
+        late = of_7b.pop("decode, no dependent launch")
+        both = goals.merged(*of_7b.values())
+        name = str(self.device.get("device", self.device["target"]))
+        rows = [goals.row(both, self.version, name)]
+        if late:
+            rows.append(goals.row(late, f"{self.version}, no dependent launch", name))
         results = {
             "version": self.version,
-            "facts": device,
+            "facts": self.device,
             "smoke": self.smoke,
-            "parts": parts,
+            "parts": [vars(done) for done in self.budget.done],
             "reports": self.reports,
         }
         (self.out / "results.json").write_text(json.dumps(results, indent=1))
-        (self.out / "row.md").write_text(f"{row}\n")
-        lines = [*goals.table(report), "", "time by part", *(done.line() for done in self.budget.done), "", row]
+        (self.out / "row.md").write_text("".join(f"{row}\n" for row in rows))
+        lines = [*goals.table(both), "", "time by part", *(done.line() for done in self.budget.done), "", *rows]
         (self.out / "goals.txt").write_text("\n".join(lines) + "\n")
-        print("\n" + "\n".join(lines))
+        return lines
+
+    def finish(self) -> int:
+        """Print what was found; the exit status."""
+        print("\n" + "\n".join(self.save()))
         if 1 in self.statuses:
             return 1
         return 0 if all(status == 0 for status in self.statuses) else 4
+
+
+def environment(smoke: bool) -> dict[str, str]:
+    """Variables of every part."""
+    given = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    return given | ({"TRITON_INTERPRET": "1"} if smoke else {})
 
 
 def main() -> int:
     """Run the parts one after the other; the exit status is the answer."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT / "build/cuda", help="folder for what was found; build/cuda")
-    parser.add_argument("--only", choices=("bench", "discharge"), help="one half of it")
-    parser.add_argument("--limit", type=float, default=LIMIT_S, metavar="SECONDS", help="for all parts together")
+    parser.add_argument("--only", choices=PHASES, help="one phase of it")
+    parser.add_argument("--limit", type=float, default=LIMIT_S, metavar="SECONDS", help="for each phase")
     parser.add_argument("--version", help="for the table; default what git says")
     parser.add_argument(
         "--smoke", action="store_true", help="tiny models under Triton's interpreter; proves nothing else"
@@ -177,27 +208,25 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "log.txt").unlink(missing_ok=True)
     if lacking := packages.missing(packages.SPEEDS):
-        print("\n".join(packages.advice(lacking, Path("build/site"))))
+        print("\n".join(packages.advice(lacking)))
         return 4
+    phases = [options.only] if options.only else PHASES
     with TemporaryDirectory() as folder:
         python = packages.interpreter(Path(folder) / "python", ROOT)
-        call = Call(
-            options.out, smoke=options.smoke, limit_s=options.limit * (SMOKE_SLOWER if options.smoke else 1),
-            python=python, version=(options.version or version()) + " (smoke: a tiny model)" * options.smoke,
-        )  # fmt: skip
         try:
-            device = facts(python, call.environment)
+            device = facts(python, environment(options.smoke))
         except NoGpuError as err:
             print(err)
             return 4
         print(", ".join(f"{key} {value}" for key, value in device.items()))
-        if options.only != "discharge":
-            call.gate()
-            for name in (goals.MODEL, "qwen2.5-1.5b", "qwen2.5-0.5b", "teacher"):
-                call.bench(name, reserve=options.only is None)
-        if options.only != "bench":
-            call.discharge()
-        return call.finish(device)
+        call = Call(
+            options.out, smoke=options.smoke, limit_s=options.limit, python=python, device=device,
+            version=(options.version or version()) + " (smoke: a tiny model)" * options.smoke,
+        )  # fmt: skip
+        for phase in phases:
+            call.budget.begin()
+            getattr(call, phase)()
+        return call.finish()
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def test_interpreter_sees_the_path_of_this_one_without_its_variables(tmp_path: P
 def test_missing_packages_are_named_with_what_to_do() -> None:
     needed = {"numpy": "numpy", "no_such.module": "a-package", "nothing_either": "b-package"}
     assert packages.missing(needed) == ["a-package", "b-package"]
-    text = "\n".join(packages.advice(["a-package"], Path("build/site")))
+    text = "\n".join(packages.advice(["a-package"]))
     assert "missing: a-package" in text
     assert "PYTHONPATH=build/site python tests/bench/cuda/run.py" in text
 
