@@ -8,58 +8,77 @@ import pytest
 from engine import trace
 from engine.llm import Llm
 from engine.ops.protocol import F32
-from falsifiers.support import compare, engines, prompts
+from falsifiers.support import compare, engines, limits, prompts, tap_chain
 from falsifiers.support.recorder import Recorder
 
+CONTRACT = "contracts/engine/traced-is-production-v1.yaml"
 TOKENS = 12
 
 
 @pytest.mark.falsifies("FALSIFY-TRACE-001")
 def test_taps_change_no_bit(pv: Recorder) -> None:
-    """Refuted by one bit of one logit, in prefill or decode, or one generated token, that a tap changes.
+    """Refuted by one bit of one logit, in prefill or decode, that a tap changes; the tap asks for scores too.
 
     Seen failing under tap_runs_another_forward, a traced path that is not the production path.
     """
     with Llm.load(pv.model) as llm:
-        engines.ran_on(pv, llm.ops)
-        ids = prompts.long_ids(llm, TOKENS)
-        plain: list[F32] = []
-        tapped: list[F32] = []
-        for found, tap in ((plain, None), (tapped, trace.Recorder())):
-            cache = llm.model.new_cache()
-            found.append(llm.model.forward(ids[:-1], cache, tap=tap))
-            found.append(llm.model.forward(ids[-1:], cache, tap=tap))
-        differ = compare.bit_mismatches(np.concatenate(tapped), np.concatenate(plain))
-    pv.record("logits that differ", differ, limit=0, unit="logits")
-    pv.record("logits compared", sum(part.size for part in plain), limit=1, unit="logits", bound="at_least")
+        _check_neutral(pv, llm)
 
 
 @pytest.mark.falsifies("FALSIFY-TRACE-002")
 def test_taps_show_what_production_used(pv: Recorder) -> None:
-    """Refuted by a named place that is not tapped once per token, or by a tapped array that is not the one used.
+    """Refuted by a named place that is not tapped once per token, or by an array that is not the one used.
 
-    What is tapped must follow from its neighbours by the same operation: attn_residual = x + attn_proj, residual =
-    attn_residual + down, swiglu = swiglu(gate, up), bias places differ from their inputs by one vector, and the last
-    array is the result. Seen failing under tap_shows_stale_arrays, which shows each layer the arrays of layer 0.
+    What is tapped must follow from the tapped arrays before it by the backend's own operation, to the bit: see
+    `falsifiers.support.tap_chain`. Scores times values must be what attention gave. Seen failing under
+    tap_shows_stale_arrays, which shows each layer the arrays of layer 0, and scores_of_another_formula.
     """
-    recorder = trace.Recorder()
     with Llm.load(pv.model) as llm:
-        engines.ran_on(pv, llm.ops)
-        ops, layers = llm.ops, llm.model.config.num_layers
-        result = llm.logits(prompts.long_ids(llm, TOKENS), tap=recorder)
-    places: list[tuple[str, int | None]] = [(name, layer) for layer in range(layers) for name in trace.LAYER_TAPS]
+        _check_true(pv, llm)
+
+
+@pytest.mark.falsifies("FALSIFY-TRACE-003")
+@pytest.mark.parametrize(
+    ("backend", "precision"), [("cpu", "q8"), ("cpu", "q16"), ("reference", "f32")], ids=["q8", "q16", "reference"]
+)
+def test_taps_on_the_other_sides(pv: Recorder, backend: str, precision: str) -> None:
+    """Refuted as 001 and 002, on the integer kernels of the CPU and on the reference; seen failing as they were."""
+    with Llm.load(pv.model, backend=backend, precision=precision) as llm:
+        _check_neutral(pv, llm)
+        _check_true(pv, llm)
+
+
+def _check_neutral(pv: Recorder, llm: Llm) -> None:
+    engines.ran_on(pv, llm.ops)
+    ids = prompts.long_ids(llm, TOKENS)
+    plain: list[F32] = []
+    tapped: list[F32] = []
+    for found, tap in ((plain, None), (tapped, trace.Recorder(trace.ON_REQUEST))):
+        cache = llm.new_cache()
+        found.append(llm.model.forward(ids[:-1], cache, tap=tap))
+        found.append(llm.model.forward(ids[-1:], cache, tap=tap))
+    differ = compare.bit_mismatches(np.concatenate(tapped), np.concatenate(plain))
+    pv.record("logits that differ", differ, limit=0, unit="logits")
+    pv.record("logits compared", sum(part.size for part in plain), limit=1, unit="logits", bound="at_least")
+
+
+def _check_true(pv: Recorder, llm: Llm) -> None:
+    engines.ran_on(pv, llm.ops)
+    recorder = trace.Recorder(trace.ON_REQUEST)
+    layers = llm.model.config.num_layers
+    result = llm.logits(prompts.long_ids(llm, TOKENS), tap=recorder)
+    names = (*trace.LAYER_TAPS, *trace.ON_REQUEST)
+    places: list[tuple[str, int | None]] = [(name, layer) for layer in range(layers) for name in names]
     places += [(name, None) for name in trace.MODEL_TAPS]
     missing = [place for place in places if place not in recorder.arrays]
     assert not missing, f"places without a tap: {missing}"
     wrong_counts = sum(len(recorder.tokens(name, layer)) != TOKENS for name, layer in places)
     differ = compare.bit_mismatches(recorder.tokens("logits"), result)
-    x = recorder.tokens("embedding")
-    for layer in range(layers):
-        seen = {name: recorder.tokens(name, layer) for name in trace.LAYER_TAPS}
-        differ += compare.bit_mismatches(seen["attn_residual"], ops.add(x, seen["attn_proj"]))
-        differ += compare.bit_mismatches(seen["swiglu"], ops.swiglu(seen["gate"], seen["up"]))
-        differ += compare.bit_mismatches(seen["residual"], ops.add(seen["attn_residual"], seen["down"]))
-        x = seen["residual"]
+    links = 0
+    for _, _, shown, follows in tap_chain.links(llm, recorder):
+        differ += compare.bit_mismatches(shown, follows)
+        links += 1
     pv.record("places with another number of tokens", wrong_counts, limit=0, unit="places")
     pv.record("elements that do not follow", differ, limit=0, unit="elements")
-    pv.record("places seen", len(places), limit=len(trace.LAYER_TAPS) + 3, unit="places", bound="at_least")
+    pv.record("arrays that follow", links, limit=len(places) - layers - 1, unit="arrays", bound="at_least")
+    limits.record(pv, f"{CONTRACT}#scores-are-true", "scores beside attention", tap_chain.worst_score(llm, recorder))

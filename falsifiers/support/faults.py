@@ -105,12 +105,29 @@ def tap_shows_stale_arrays() -> Iterator[None]:
     def stale(self: Qwen2, token_ids: Any, kv_cache: Any, *, tap: Any = None, last_only: bool = False) -> Any:
         first: dict[str, Any] = {}
 
-        def show(name: str, layer: int | None, array: Any) -> None:
-            tap(name, layer, array if layer is None else first.setdefault(name, array))
+        class Stale:
+            on_request = getattr(tap, "on_request", ())
 
-        return original(self, token_ids, kv_cache, tap=show if tap else None, last_only=last_only)
+            def __call__(self, name: str, layer: int | None, array: Any) -> None:
+                tap(name, layer, array if layer is None else first.setdefault(name, array))
+
+        return original(self, token_ids, kv_cache, tap=Stale() if tap else None, last_only=last_only)
 
     with mock.patch.object(Qwen2, "forward", stale):
+        yield
+
+
+@contextmanager
+def scores_of_another_formula() -> Iterator[None]:
+    """Attention scores come from a formula beside production's, which has forgotten the scale."""
+    from engine.ops import weighing
+
+    original = weighing.scores
+
+    def unscaled(ops: Any, q: Any, k: Any, positions: Any, **limits: Any) -> Any:
+        return original(ops, q * np.float32(q.shape[2] ** 0.5), k, positions, **limits)
+
+    with mock.patch.object(weighing, "scores", unscaled):
         yield
 
 

@@ -75,7 +75,7 @@ def test_logits_beside_the_reference(model: OnDevice, oracle: Any) -> None:
 
 
 def test_taps_change_nothing_and_see_numpy(model: OnDevice, oracle: Any) -> None:
-    seen, expected = trace.Recorder(), trace.Recorder()
+    seen, expected = trace.Recorder(trace.ON_REQUEST), trace.Recorder(trace.ON_REQUEST)
     with_tap = model.forward(IDS, model.new_cache(), tap=seen)
     without = model.forward(IDS, model.new_cache())
     np.testing.assert_array_equal(with_tap.view(np.uint32), without.view(np.uint32))
