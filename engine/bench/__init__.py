@@ -7,7 +7,3 @@
 A subject on a GPU differs from one on the CPU in its timer, its probes and how it looks into a step (`device`, `host`);
 all else is the same code. Importing this package imports numpy alone.
 """
-
-FEW_COLLECTIONS = (100_000, 50, 50)
-"""Thresholds of Python's collector for a process that loads a model: importing numba makes a million objects that all
-stay, and looking at them again and again takes a sixth of the start."""

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.bench import FEW_COLLECTIONS
+from engine import FEW_COLLECTIONS
 from engine.bench.figure import Samples
 from engine.errors import EngineError
 

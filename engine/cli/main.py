@@ -11,8 +11,8 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
+from engine import FEW_COLLECTIONS
 from engine.cli import bench, bisect, chat, eval, inspect, parity, run, serve, trace  # noqa: A004 - commands are named as users type them
-from engine.bench import FEW_COLLECTIONS
 from engine.cli.outcomes import REFUSED, exit_code, say
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
