@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+
 import pytest
 
 from engine import chat
 from engine.gguf import reader
+from engine.llm import Llm
 from engine.tokenizer import Tokenizer
-from falsifiers.support import golden
+from falsifiers.support import engines, golden, prompts
 from falsifiers.support.recorder import Recorder
 
 QUESTION = "What is 2+2?"
@@ -69,6 +73,39 @@ def test_the_model_sees_the_canonical_message(pv: Recorder) -> None:
     pv.record("properties looked at", len(faults), limit=5, unit="properties", bound="at_least")
     pv.ran_on({"target": "cpu"})
     assert not broken, broken
+
+
+@pytest.mark.falsifies("FALSIFY-CHAT-TEMPLATE-003")
+def test_fenced_blocks_of_an_answer_parse(pv: Recorder) -> None:
+    """Refuted by a fence that stays open, by a Python block that `ast` refuses, or by an answer without any, when the
+    model under test is asked for a function through its template.
+
+    A model without a template is not judged. Seen failing under output_cut_at_16_tokens.
+    """
+    with Llm.load(pv.model) as llm:
+        if llm.template is None:
+            pytest.skip("the model under test has no chat template")
+        engines.ran_on(pv, llm.ops)
+        text = llm.generate(prompts.QUESTIONS[-1], max_tokens=256).text
+    blocks = list(_python_blocks(text))
+    pv.record("fences that stay open", text.count("```") % 2, limit=0, unit="fences")
+    pv.record("fenced Python blocks", len(blocks), limit=1, unit="blocks", bound="at_least")
+    pv.record("blocks that do not parse", sum(not _parses(block) for block in blocks), limit=0, unit="blocks")
+
+
+def _python_blocks(text: str) -> Iterator[str]:
+    for number, part in enumerate(text.split("```")):
+        language, _, source = part.partition("\n")
+        if number % 2 and language.strip().lower() in ("python", "py"):
+            yield source
+
+
+def _parses(source: str) -> bool:
+    try:
+        ast.parse(source)
+    except SyntaxError:
+        return False
+    return True
 
 
 def _controls(tokenizer: Tokenizer) -> tuple[str, ...]:

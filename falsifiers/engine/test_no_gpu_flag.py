@@ -13,7 +13,7 @@ import pytest
 
 from engine.errors import BackendError
 from engine.llm import Llm
-from falsifiers.support import engines, faults, prompts
+from falsifiers.support import engines, faults, host_device, prompts
 from falsifiers.support.recorder import Recorder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,6 +71,33 @@ def test_the_record_names_the_backend_that_ran(pv: Recorder, monkeypatch: pytest
     pv.ran_on({"target": "cpu"})
     with pytest.raises(BackendError):
         Llm.load(pv.model, backend="no-such-backend")
+
+
+@pytest.mark.falsifies("FALSIFY-NO-GPU-003")
+def test_a_fallback_is_asked_for_and_told(pv: Recorder) -> None:
+    """Refuted by a model on the CPU where a device was asked for that cannot start, unless a fallback was allowed and
+    the run record says what was asked, what ran, and why.
+
+    Seen failing under fallback_without_asking and fallback_is_not_told.
+    """
+    said, replaced, untold = "no such device here", 0, []
+    with host_device.broken(said):
+        try:
+            with Llm.load(pv.model, backend="cuda") as llm:
+                replaced = 1
+        except BackendError as err:
+            untold += [] if said in str(err) else ["the error"]
+        with Llm.load(pv.model, backend="cuda", allow_fallback=True) as llm:
+            record = prompts.ask(llm, prompts.QUESTIONS[0], max_tokens=1).record
+            engines.ran_on(pv, llm.ops)
+    untold += [name for name, right in (
+        ("what was asked", record["backend_asked"] == "cuda"),
+        ("what ran", record["backend"] == "cpu"),
+        ("why", said in (record["fallback"] or "")),
+    ) if not right]  # fmt: skip
+    pv.record("backends replaced without asking", replaced, limit=0, unit="backends")
+    pv.record("things that are not told", len(untold), limit=0, unit="things")
+    assert not untold, untold
 
 
 def _count(monkeypatch: pytest.MonkeyPatch, backend: str, calls: dict[str, int], inside: list[str]) -> None:

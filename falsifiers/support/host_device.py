@@ -9,6 +9,7 @@ from unittest import mock
 
 import numpy as np
 
+from engine.errors import BackendError
 from engine.gguf.reader import GgufFile
 from engine.models import on_device
 from engine.models.protocol import Model
@@ -61,6 +62,17 @@ def in_its_place(**defect: Any) -> Iterator[None]:
         return HostDevice(file, load, precision=precision, **defect)
 
     with mock.patch.object(on_device, "OnDevice", made):
+        yield
+
+
+@contextmanager
+def broken(reason: str) -> Iterator[None]:
+    """Inside, backend `cuda` cannot start."""
+
+    def refused(*_: Any, **__: Any) -> HostDevice:
+        raise BackendError(reason)
+
+    with mock.patch.object(on_device, "OnDevice", refused):
         yield
 
 

@@ -6,7 +6,7 @@ Each is a context manager without arguments that replaces one function of the en
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -182,3 +182,30 @@ def types_lose_the_order_of_qkv() -> Seeded:
         return tuple(found[number] for number in order)
 
     return mock.patch.object(resident, "multiply_all", multiply_all)
+
+
+def fallback_without_asking() -> Seeded:
+    """Loading falls back to the CPU whether that is allowed or not."""
+    return _loading(lambda options: {**options, "allow_fallback": True}, lambda _: None)
+
+
+def fallback_is_not_told() -> Seeded:
+    """After a fallback the record names the CPU as what was asked for."""
+
+    def forget(llm: Any) -> None:
+        llm.backend, llm.fallback = llm.ops.name, ""
+
+    return _loading(lambda options: options, forget)
+
+
+def _loading(asked: Callable[[dict[str, Any]], dict[str, Any]], loaded: Callable[[Any], None]) -> Seeded:
+    from engine.llm import Llm
+
+    original = Llm.load.__func__  # type: ignore[attr-defined]
+
+    def load(cls: type[Llm], *arguments: Any, **options: Any) -> Llm:
+        llm: Llm = original(cls, *arguments, **asked(options))
+        loaded(llm)
+        return llm
+
+    return mock.patch.object(Llm, "load", classmethod(load))
