@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -209,3 +210,50 @@ def _loading(asked: Callable[[dict[str, Any]], dict[str, Any]], loaded: Callable
         return llm
 
     return mock.patch.object(Llm, "load", classmethod(load))
+
+
+def readme_is_silent_about_the_gpu() -> Seeded:
+    """README has no line with the word GPU or CUDA."""
+    original = Path.read_text
+
+    def silent(self: Path, *arguments: Any, **options: Any) -> str:
+        text = original(self, *arguments, **options)
+        if self.name != "README.md":
+            return text
+        return "\n".join(line for line in text.splitlines() if "GPU" not in line and "CUDA" not in line)
+
+    return mock.patch.object(Path, "read_text", silent)
+
+
+def defect_that_readme_hides() -> Seeded:
+    """A refutation on a GPU is known and waived, and README does not mention it."""
+    return _known(expires="2027-01-31")
+
+
+def defect_that_nobody_answers_for() -> Seeded:
+    """A refutation on a GPU is known, and no waiver accepts it."""
+    return _known(expires="")
+
+
+def _known(expires: str) -> Seeded:
+    from falsifiers.support import ship
+
+    original = ship.known
+    defect = ship.Defect("cpu-vs-gpu-output-parity", "FALSIFY-CPU-VS-GPU-003", expires)
+
+    def known(*arguments: Any) -> Any:
+        return replace(original(*arguments), defects=(defect,))
+
+    return mock.patch.object(ship, "known", known)
+
+
+def version_2_without_cuda() -> Seeded:
+    """The package is version 2 although nothing was shown on CUDA."""
+    from falsifiers.support import ship
+
+    original = ship.misstatements
+
+    def misstatements(readme: str, _: str, said: Any) -> list[str]:
+        return original(readme, "2.0.0", said)
+
+    return mock.patch.object(ship, "misstatements", misstatements)
