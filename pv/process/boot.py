@@ -6,7 +6,8 @@ The three arguments are inherited descriptors, so nothing that a contract says i
     RECORDS   a pipe to the parent, one JSON object a line
     LIFELINE  a pipe whose other end only the parent holds; when the parent dies, the kernel kills this process group
 
-A worker of pytest-xdist starts in the same way; its spec names two more descriptors, see `pv.process.gateway`.
+A worker of pytest-xdist starts in the same way; its spec names two more descriptors, see `pv.process.gateway`. With
+one argument it is the process that children are forked from, see `pv.process.warm`; they go on here.
 The standard library alone is imported before the spec is known. `pv` is appended to `sys.path` if it is not
 installed, and the project's root after it, so that neither can hide an installed module.
 """
@@ -26,6 +27,7 @@ from typing import Any
 
 # Linux: choose the signal that O_ASYNC sends (fcntl.h).
 _F_SETSIG = 10
+_HOME = str(Path(__file__).resolve().parents[2])
 
 
 def _die_with_parent(lifeline: int) -> None:
@@ -45,8 +47,7 @@ def main(argv: list[str]) -> int:
         spec: dict[str, Any] = json.loads(stream.read())
     # A crash is a result here; a core file for each would fill the disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    home = str(Path(__file__).resolve().parents[2])
-    sys.path.extend(entry for entry in (home, spec["root"]) if entry not in sys.path)
+    sys.path.extend(entry for entry in (_HOME, spec["root"]) if entry not in sys.path)
     sys.argv = ["pytest"]
 
     plugin_module = importlib.import_module(spec["plugin"])
@@ -59,5 +60,15 @@ def main(argv: list[str]) -> int:
     return int(pytest.main(spec["args"], plugins=[plugin]))
 
 
+def arguments(argv: list[str]) -> list[str]:
+    """Those of `main`: given, or asked for by the parent."""
+    if len(argv) > 1:
+        return argv
+    if _HOME not in sys.path:
+        sys.path.append(_HOME)
+    found: list[str] = importlib.import_module("pv.process.warm").serve(int(argv[0]))
+    return found
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(arguments(sys.argv[1:])))

@@ -31,6 +31,7 @@ from typing import Any, Protocol
 from pv.errors import RunError
 from pv.process.channel import ChannelError, Reader
 from pv.process.environment import scrubbed
+from pv.process.nursery import Forked, Gone, Nursery
 
 _BOOT = Path(__file__).with_name("boot.py")
 _POLL_S = 0.02
@@ -79,7 +80,7 @@ class Exit:
 
 def supervise(
     root: Path, spec: dict[str, Any], watcher: Watcher, *, stop: threading.Event | None = None,
-    environment: Mapping[str, str] = MappingProxyType({}),
+    environment: Mapping[str, str] = MappingProxyType({}), nursery: Nursery | None = None,
 ) -> Exit:  # fmt: skip
     """Run one child to its end.
 
@@ -87,11 +88,12 @@ def supervise(
         root: working directory of the child.
         spec: for `boot.py`: "plugin" (a module with `create`), "args" (for pytest), and what the plugin reads.
         environment: variables beyond the allowed ones.
+        nursery: forks the child, if it can; started with the same root and environment.
     Raises:
         RunError: the child cannot be started.
         Stopped: `stop` was set; the child is dead.
     """
-    with Child(root, spec, watcher, environment) as child, selectors.DefaultSelector() as selector:
+    with Child(root, spec, watcher, environment, nursery=nursery) as child, selectors.DefaultSelector() as selector:
         child.register(selector)
         timed_out = False
         while not (timed_out or child.broken or child.has_exited()):
@@ -112,19 +114,46 @@ def pump(selector: selectors.BaseSelector, limit_s: float) -> None:
         key.data(selector)
 
 
+class _Started:
+    """A process of ours."""
+
+    def __init__(
+        self, root: Path, environment: Mapping[str, str], output: int, inherited: tuple[int, ...],
+        gateway: tuple[int, ...],
+    ) -> None:  # fmt: skip
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(_BOOT), *map(str, inherited)],
+                cwd=root, env=environment, pass_fds=(*inherited, *gateway), start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            )  # fmt: skip
+        except (OSError, ValueError) as err:
+            raise RunError(f"{sys.executable}: cannot start a test process: {err}") from err
+        self.pid = self._process.pid
+
+    def has_exited(self) -> bool:
+        # Not reaped yet, so that the process group's number cannot be taken by somebody else before it is killed.
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def reap(self) -> int:
+        return self._process.wait()
+
+
 class Child:
     """One running child; leaving the context kills its group.
 
     Args:
         gateway: descriptors that it inherits beside its own; their numbers are `spec["gateway"]`.
+        nursery: forks it; without it, or where that fails, it is started.
     """
 
     def __init__(
         self, root: Path, spec: dict[str, Any], watcher: Watcher, environment: Mapping[str, str],
-        gateway: tuple[int, ...] = (),
+        gateway: tuple[int, ...] = (), nursery: Nursery | None = None,
     ) -> None:  # fmt: skip
         self.broken = ""
         """Why the records cannot be trusted."""
+        self._code = 0
         self._watcher = watcher
         self._reader = Reader()
         self._tail = bytearray()
@@ -143,14 +172,12 @@ class Child:
             for descriptor in (self._records, self._output, self._lifeline):
                 on_error.callback(os.close, descriptor)
             inherited = (spec_file.fileno(), records_w, lifeline_r)
-            try:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", str(_BOOT), *map(str, inherited)],
-                    cwd=root, env=scrubbed(folder.name, environment), pass_fds=(*inherited, *gateway),
-                    start_new_session=True, stdin=subprocess.DEVNULL, stdout=output_w, stderr=output_w,
-                )  # fmt: skip
-            except (OSError, ValueError) as err:
-                raise RunError(f"{sys.executable}: cannot start a test process: {err}") from err
+            self._process: _Started | Forked | None = None
+            if nursery is not None:
+                with contextlib.suppress(Gone):
+                    self._process = nursery.fork(folder.name, output_w, *inherited)
+            if self._process is None:
+                self._process = _Started(root, scrubbed(folder.name, environment), output_w, inherited, gateway)
             self._resources = on_error.pop_all()
         os.set_blocking(self._records, False)
         os.set_blocking(self._output, False)
@@ -159,10 +186,13 @@ class Child:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        if self._process.returncode is None:  # once reaped, its number may be somebody else's
+        process, self._process = self._process, None
+        if process is not None:  # once reaped, its number may be somebody else's
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+                os.killpg(process.pid, signal.SIGKILL)
+            code = process.reap()
+            self._code = -signal.SIGKILL if code is None else code
+            self.broken = self.broken or ("" if code is not None else "the process that forked it is gone")
         self._resources.close()
 
     def register(self, selector: selectors.BaseSelector) -> None:
@@ -170,8 +200,7 @@ class Child:
         selector.register(self._output, selectors.EVENT_READ, self._read_output)
 
     def has_exited(self) -> bool:
-        # Not reaped yet, so that the process group's number cannot be taken by somebody else before it is killed.
-        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        return self._process is None or self._process.has_exited()
 
     def end(self, selector: selectors.BaseSelector, *, timed_out: bool = False) -> Exit:
         """What it had written before it ended; a grandchild that still writes gets no further turn. Kills the group."""
@@ -182,7 +211,7 @@ class Child:
                 selector.unregister(descriptor)
         self.__exit__()
         return Exit(
-            code=self._process.returncode,
+            code=self._code,
             timed_out=timed_out,
             broken=self.broken,
             output=self._tail.decode(errors="replace"),

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from pv.process.device import needs_device
 from pv.process.nodeid import file_argument
+from pv.process.nursery import Nursery
 from pv.run.facts import Ending
 from pv.run.launch import Ended, Setup, file_of, run_session
 from pv.run.outcomes import Verdict, judge, judge_node
@@ -56,6 +57,7 @@ def run_jobs(
     root: Path, settings: Settings, jobs: Sequence[Job], *, fault: str | None = None, relative: float | None = None,
     forced_failure: bool = False, on_event: Callable[[RunEvent], None] | None = None,
     stop: threading.Event | None = None, trace: FaultTrace | None = None, workers: int = 1,
+    nursery: Nursery | None = None,
 ) -> list[Outcome]:  # fmt: skip
     """Run every job and judge it; one outcome for each job, in order.
 
@@ -68,6 +70,7 @@ def run_jobs(
         trace: receives what became of `fault`.
         workers: processes that run test files at a time. Limits are wall time, so more of them than cores only makes
             tests slower. On a device there is always one.
+        nursery: where sessions of one child come from; for jobs that need no device, made with `environment_of` them.
     Raises:
         UsageError: a node id is malformed, or its file is missing or outside `root`; nothing was run.
         RunError: a child cannot be started.
@@ -78,8 +81,9 @@ def run_jobs(
             file_argument(root, nodeid)
     tell = on_event or _nobody
     setup = Setup(
-        root, settings, fault, relative, forced_failure, stop, on_progress=lambda kind, job: tell(RunEvent(kind, job))
-    )
+        root, settings, fault, relative, forced_failure, stop, nursery,
+        on_progress=lambda kind, job: tell(RunEvent(kind, job)),
+    )  # fmt: skip
     outcomes: dict[int, Outcome] = {}
     for target in dict.fromkeys(job.target for job in jobs):
         waiting = [([(index, job) for index, job in enumerate(jobs) if job.target == target], workers)]
@@ -172,4 +176,6 @@ def _outcome(session: Ended, job: Job, verdict: Verdict) -> Outcome:
         detail=session.exit_of(job).output[-_DETAIL_CHARACTERS:] if is_dead else verdict.detail,
         versions=session.picture.versions,
         shadowed=session.picture.shadowed,
+        # What the first of its tests had, the others had as well.
+        modules=min((node.modules for node in nodes), key=len, default=()),
     )

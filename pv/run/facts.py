@@ -56,6 +56,8 @@ class NodeFacts:
     device: Mapping[str, object] = field(default_factory=dict)
     ran_target: str | None = None
     used_model: bool = False
+    modules: tuple[str, ...] = ()
+    """Of large libraries, imported before it began, in that order."""
     problem: str = ""
     """Why its file could not be collected."""
     skipped_file: bool = False

@@ -11,6 +11,7 @@ from typing import Any
 
 from pv.process.device import leased
 from pv.process.nodeid import file_argument, split
+from pv.process.nursery import Nursery
 from pv.process.pytest_options import arguments
 from pv.process.supervise import Exit, supervise
 from pv.process.team import supervise_team
@@ -32,6 +33,7 @@ class Setup:
     relative: float | None
     forced_failure: bool
     stop: threading.Event | None
+    nursery: Nursery | None
     on_progress: Callable[[str, Job], None]
     """Told `started` (a job's first test began) and `ran` (its last test ended)."""
 
@@ -74,8 +76,7 @@ def run_session(setup: Setup, jobs: Sequence[Job], workers: int) -> Ended:
     Args:
         workers: processes that run tests; 1 is a session without pytest-xdist.
     """
-    # Triton reads this when it is imported; only this target may have it.
-    extra = {"TRITON_INTERPRET": "1"} if jobs[0].target == "cuda-interpreted" else {}
+    extra = environment_of(jobs[0].target)
     if workers > 1:
         return _shared(setup, jobs, workers, extra)
     nonce = secrets.token_hex(16)
@@ -83,9 +84,16 @@ def run_session(setup: Setup, jobs: Sequence[Job], workers: int) -> Ended:
     with leased(jobs[0].target, stop=setup.stop) as device:
         # The time that a test has starts with its process, not with the wait for a device.
         session = Session(jobs, nonce, setup.on_progress)
-        end = supervise(setup.root, spec, session, stop=setup.stop, environment={**extra, **device})
+        nursery = None if device else setup.nursery
+        end = supervise(setup.root, spec, session, stop=setup.stop, environment={**extra, **device}, nursery=nursery)
     culprits = dict.fromkeys(session.culprits(), (session, end))
     return Ended(session, end, culprits, is_forged=bool(end.broken))
+
+
+def environment_of(target: str) -> dict[str, str]:
+    """What a child has beyond the allowed variables."""
+    # Triton reads this when it is imported; only this target may have it.
+    return {"TRITON_INTERPRET": "1"} if target == "cuda-interpreted" else {}
 
 
 def _shared(setup: Setup, jobs: Sequence[Job], workers: int, environment: Mapping[str, str]) -> Ended:

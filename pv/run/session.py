@@ -32,6 +32,7 @@ class Session(Picture):
         self._announced: set[tuple[str, int]] = set()
         self._now = time.monotonic()
         self._greeted = False
+        self._modules: tuple[str, ...] = ()
         self._longest_s = max((job.timeout_s for job in jobs), default=0.0)
         self._wait(max(limits.START_LIMIT_S, self._longest_s))
 
@@ -105,6 +106,8 @@ class Session(Picture):
     def _on_begin(self, record: dict[str, Any]) -> None:
         node = self._node(record["id"])
         node.begun += 1
+        self._modules += tuple(str(name) for name in record["modules"])
+        node.modules = self._modules
         self.running, self.running_since = node.nodeid, self._now
         concerned = self._jobs_of.get(node.nodeid, [])
         left = [self.jobs[index].timeout_s - self.spent_s[index] for index in concerned]

@@ -1,12 +1,23 @@
-"""Is the code that runs the project's own? An installed copy of it may come first on the import path."""
+"""What has been imported, and is it the project's own? An installed copy may come first on the import path."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Final
 
 # pv judges and is not judged: an installed one may well run the tests of a checkout.
 _NOT_ASKED = frozenset({"__main__", "pv"}) | sys.stdlib_module_names
+
+_LARGE: Final = frozenset(
+    {"jinja2", "llvmlite", "markupsafe", "numba", "numpy", "scipy", "tokenizers", "torch", "triton"}
+)
+"""Libraries whose import is most of a short test's time, and that nobody replaces to break something of his own."""
+
+
+def loaded() -> list[str]:
+    """The modules of large libraries that are imported now, in the order in which that began."""
+    return [name for name in sys.modules if name.partition(".")[0] in _LARGE]
 
 
 def shadowed(root: Path) -> list[str]:

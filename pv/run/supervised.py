@@ -4,7 +4,7 @@
     fault    state: entered | applied | broken
     collect  path; then `collected` with outcome and message
     plan     ids
-    begin    id;  phase id when outcome kind raw ...;  end id
+    begin    id modules;  phase id when outcome kind raw ...;  end id
     value | attach | ran_on | model       from the fixture `pv`
     finish   nonce, exitstatus, versions, shadowed
 
@@ -32,7 +32,7 @@ import pytest
 from pv.process.channel import Writer
 from pv.run.fault import MACHINERY, FaultError, SeededFault
 from pv.run.fixture import CONTEXT, Context
-from pv.run.shadow import shadowed
+from pv.run.shadow import loaded, shadowed
 
 _VERSIONS_OF = ("numpy", "numba", "torch", "triton")
 _EXCEPTION = re.compile(r"[\w.]+: ")
@@ -77,6 +77,7 @@ class Supervised:
         self._stop_at_failure: bool = spec["stop_at_failure"]
         self._send = writer.send
         self._raw: dict[str, str] = {}
+        self._told: set[str] = set()
         self._error: BaseException | None = None
         self._fault: SeededFault | None = None
         if spec["fault"] is not None:
@@ -147,7 +148,9 @@ class Supervised:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         self._threads = frozenset(threading.enumerate())
-        self._send("begin", id=item.nodeid)
+        modules = [name for name in loaded() if name not in self._told]
+        self._told.update(modules)
+        self._send("begin", id=item.nodeid, modules=modules)
         result = yield
         if self._fault is not None:
             self._fault.ask()

@@ -126,6 +126,7 @@ def _merged(facts: Sequence[NodeFacts]) -> NodeFacts:
         device=next((node.device for node in facts if node.device), {}),
         ran_target=next((node.ran_target for node in facts if node.ran_target), None),
         used_model=any(node.used_model for node in facts),
+        modules=next((node.modules for node in facts if node.modules), ()),
         problem=next((node.problem for node in facts if node.problem), ""),
         skipped_file=any(node.skipped_file for node in facts),
     )

@@ -80,6 +80,8 @@ class Outcome:
     """Of the child: python, and every distribution among numpy, numba, torch, triton that it had imported."""
     shadowed: tuple[str, ...] = ()
     """Files of the project, relative to its root, in whose place the child imported something installed."""
+    modules: tuple[str, ...] = ()
+    """Of large libraries, imported before its first test began, in that order."""
 
 
 @dataclass(frozen=True, slots=True)

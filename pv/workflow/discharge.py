@@ -350,6 +350,7 @@ def _challenge(
     found = challenge_jobs(
         root, settings, batch, workers=workers, on_challenge=watch.challenged,
         graded=graded(planned) if sensitivity else (),
+        modules={job: outcomes[job.falsifier, job.target].modules for job, _ in batch},
     )  # fmt: skip
     return {(job.falsifier, job.target): tuple(runs) for job, runs in found}
 
