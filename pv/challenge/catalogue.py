@@ -5,7 +5,8 @@ A fault is a public function at the module's top level that needs no argument an
 or no annotation at all; or a public class with `__enter__` whose `__init__`, if any, needs none. A package offers
 what its `__init__.py` defines or imports from files of its own, and the name of that file is the fault's class. A
 fault concerns the project's modules that its body names, directly or through other functions of its module or package,
-and those whose dotted names it holds as text. Nothing is imported.
+and those whose dotted names it holds as text. Its docstring may say why nobody catches it: `Not caught: ...`.
+Nothing is imported.
 """
 
 from __future__ import annotations
@@ -13,31 +14,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pv.errors import UsageError
 from pv.evidence.imports import ImportClosure
+from pv.schema.fault import Fault
 
 _EXCUSE = re.compile(r"^Not caught: (.+?)(?:\n\s*\n|\Z)", re.DOTALL | re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    reference: str
-    """`module:function`."""
-    concerns: frozenset[Path]
-    """Absolute; empty if the source does not show it."""
-    kind: str = ""
-    """Its class: the file of a package that it is written in; empty for one of a plain module."""
-    title: str = ""
-    """First line of its docstring."""
-    excuse: str = ""
-    """Why no falsifier here catches it, as its docstring says after `Not caught: `."""
-
-    def may_reach(self, files: frozenset[Path]) -> bool:
-        """Whether a test that runs these files could meet the fault."""
-        return not self.concerns or bool(self.concerns & files)
 
 
 def faults_of(closure: ImportClosure, modules: Sequence[str]) -> list[Fault]:

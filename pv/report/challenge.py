@@ -6,12 +6,14 @@ Faults are numbered columns with a legend, in blocks that fit 80 characters; no 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pv.report import faults
 from pv.report.escape import visible
+from pv.schema.fault import Fault
 from pv.schema.run import ChallengeRun
 from pv.schema.verdict import ChallengeOutcome, Result
 
@@ -51,17 +53,24 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Summary:
     targets: tuple[str, ...]
-    catalogue: tuple[str, ...]
+    catalogue: tuple[Fault, ...]
     """Faults that somebody should catch."""
-    undeclared_possible: int
-    """Pairs beyond the declared ones that could be run."""
     elsewhere: tuple[str, ...]
     """Selected falsifiers that need none of the targets asked for."""
     duration_s: float
+    by_class: bool = False
+    """Whether faults are listed with who catches them, and not as columns of a matrix."""
 
 
-def exit_code(rows: Sequence[Row]) -> int:
-    """0 every declared fault was caught; 1 one survived; 4 one was not decided, or a falsifier declares none."""
+def exit_code(rows: Sequence[Row], summary: Summary, *, at_least: float | None = None) -> int:
+    """0 every declared fault was caught; 1 one survived; 4 one was not decided, or a falsifier declares none.
+
+    Args:
+        at_least: percent of the catalogue that somebody must catch, and every other fault must say why nobody does;
+            1 if it is less.
+    """
+    if at_least is not None and not faults.is_enough(summary.catalogue, caught_by(rows), at_least):
+        return 1
     outcomes = [run.outcome for row in rows for run in row.runs if run.fault in row.declared]
     if ChallengeOutcome.SURVIVED in outcomes:
         return 1
@@ -70,24 +79,36 @@ def exit_code(rows: Sequence[Row]) -> int:
 
 
 def text(rows: Sequence[Row], summary: Summary) -> str:
-    faults = list(dict.fromkeys(run.fault for row in rows for run in row.runs))
-    faults.sort(key=_faults(rows, summary).index)
-    lines = list(_matrix(rows, faults))
-    lines += _legend(rows, faults)
-    lines += _details(rows)
+    tried = list(dict.fromkeys(run.fault for row in rows for run in row.runs))
+    tried.sort(key=_faults(rows, summary).index)
+    lines: list[str] = []
+    if summary.by_class:
+        lines += faults.text(summary.catalogue, caught_by(rows), outcomes_by_fault(rows))
+    else:
+        lines += [*_matrix(rows, tried), *_legend(rows, tried)]
+    lines += _details(rows, declared_only=summary.by_class)
     lines += _closing(rows, summary)
     return "\n".join(lines)
 
 
+def markdown(rows: Sequence[Row], summary: Summary) -> str:
+    """The catalogue as a page, with nothing in it that differs from run to run."""
+    return faults.markdown(summary.catalogue, caught_by(rows), outcomes_by_fault(rows), summary.targets)
+
+
 def as_json(rows: Sequence[Row], summary: Summary) -> str:
-    caught = _caught_by(rows)
+    caught = caught_by(rows)
+    about = {fault.reference: fault for fault in summary.catalogue}
+    outcomes = outcomes_by_fault(rows)
     document = {
         "schema": SCHEMA,
         "falsifiers": [_row_json(row) for row in rows],
         "faults": [
             {
                 "fault": fault,
-                "in_catalogue": fault in summary.catalogue,
+                "in_catalogue": fault in about,
+                "class": about[fault].kind if fault in about else "",
+                "why_not_caught": "" if fault in caught else faults.reason(about.get(fault), outcomes[fault]),
                 "tried": sum(run.fault == fault for row in rows for run in row.runs),
                 "caught_by": caught.get(fault, []),
             }
@@ -101,10 +122,23 @@ def as_json(rows: Sequence[Row], summary: Summary) -> str:
 
 
 def _faults(rows: Sequence[Row], summary: Summary) -> list[str]:
-    return list(dict.fromkeys([*summary.catalogue, *(run.fault for row in rows for run in row.runs)]))
+    return list(dict.fromkeys([*(fault.reference for fault in summary.catalogue), *_tried(rows)]))
 
 
-def _caught_by(rows: Sequence[Row]) -> dict[str, list[str]]:
+def _tried(rows: Sequence[Row]) -> Iterator[str]:
+    yield from (run.fault for row in rows for run in row.runs)
+
+
+def outcomes_by_fault(rows: Sequence[Row]) -> Mapping[str, Counter[ChallengeOutcome]]:
+    counted: dict[str, Counter[ChallengeOutcome]] = defaultdict(Counter)
+    for row in rows:
+        for run in row.runs:
+            counted[run.fault][run.outcome] += 1
+    return counted
+
+
+def caught_by(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """For each fault that is caught, by whom."""
     caught: dict[str, list[str]] = {}
     for row in rows:
         for run in row.runs:
@@ -114,20 +148,20 @@ def _caught_by(rows: Sequence[Row]) -> dict[str, list[str]]:
 
 
 def _uncaught(rows: Sequence[Row], summary: Summary) -> list[str]:
-    caught = _caught_by(rows)
+    caught = caught_by(rows)
     return [fault for fault in _faults(rows, summary) if fault not in caught]
 
 
-def _matrix(rows: Sequence[Row], faults: Sequence[str]) -> Iterator[str]:
-    if not rows or not faults:
+def _matrix(rows: Sequence[Row], columns: Sequence[str]) -> Iterator[str]:
+    if not rows or not columns:
         return
     longest = max(len(row.label) for row in rows)
     is_beside = _WIDTH - longest >= _LEAST_CELLS * _CELL
     left = longest if is_beside else 4
     cells = (_WIDTH - left) // _CELL
     yield "C caught, S survived, B broken, N not applied, . not run"
-    for start in range(0, len(faults), cells):
-        block = faults[start : start + cells]
+    for start in range(0, len(columns), cells):
+        block = columns[start : start + cells]
         yield ""
         yield " " * left + "".join(f"{start + offset + 1:>{_CELL}}" for offset in range(len(block)))
         for row in rows:
@@ -141,16 +175,16 @@ def _matrix(rows: Sequence[Row], faults: Sequence[str]) -> Iterator[str]:
     yield ""
 
 
-def _legend(rows: Sequence[Row], faults: Sequence[str]) -> Iterator[str]:
-    for number, fault in enumerate(faults, start=1):
+def _legend(rows: Sequence[Row], columns: Sequence[str]) -> Iterator[str]:
+    for number, fault in enumerate(columns, start=1):
         outcomes = [run.outcome for row in rows for run in row.runs if run.fault == fault]
         caught = sum(outcome is ChallengeOutcome.CAUGHT for outcome in outcomes)
         yield f"{number:>{_CELL}}  {fault}  caught by {caught} of {len(outcomes)}"
-    if faults:
+    if columns:
         yield ""
 
 
-def _details(rows: Sequence[Row]) -> Iterator[str]:
+def _details(rows: Sequence[Row], *, declared_only: bool = False) -> Iterator[str]:
     for row in rows:
         if row.result is not Result.PASS:
             yield f"{row.result.value:<13}{row.label}"
@@ -160,7 +194,8 @@ def _details(rows: Sequence[Row]) -> Iterator[str]:
             yield _INDENT + "declares no challenge, so nothing shows that it can fail"
         for run in row.runs:
             # One that does not pass without a fault has said why, once for all its faults.
-            if run.outcome is not ChallengeOutcome.CAUGHT and row.result is Result.PASS:
+            is_shown = run.fault in row.declared or not declared_only
+            if is_shown and run.outcome is not ChallengeOutcome.CAUGHT and row.result is Result.PASS:
                 yield f"{run.outcome.value:<13}{row.label}"
                 yield _INDENT + visible(f"{run.fault}: {run.reason}")
     measured = [(row, run) for row in rows for run in row.runs if run.sensitivity is not None]
@@ -185,9 +220,9 @@ def sensitivity(run: ChallengeRun) -> str:
 def _closing(rows: Sequence[Row], summary: Summary) -> Iterator[str]:
     totals = _totals(rows, summary)
     uncaught = _uncaught(rows, summary)
-    if any(True for _ in _details(rows)):
+    if any(True for _ in _details(rows, declared_only=summary.by_class)):
         yield ""
-    if uncaught:
+    if uncaught and not summary.by_class:
         yield "Caught by nobody:"
         tried = {run.fault for row in rows for run in row.runs}
         yield from (f"  {fault}" + ("" if fault in tried else "  (not run)") for fault in uncaught)
@@ -197,9 +232,6 @@ def _closing(rows: Sequence[Row], summary: Summary) -> Iterator[str]:
         f"{totals['falsifiers']} falsifiers on {', '.join(summary.targets)}, {totals['pairs']} pairs run: {outcomes}; "
         f"{totals['declared_caught']} of {totals['declared']} declared caught."
     )
-    left_out = summary.undeclared_possible - totals["undeclared"]
-    if left_out > 0:
-        yield f"{left_out} of {summary.undeclared_possible} undeclared pairs left out; see --max-undeclared."
     if summary.elsewhere:
         yield f"{len(summary.elsewhere)} falsifiers need other targets: {', '.join(summary.elsewhere)}."
     yield f"{totals['sensitivity_runs']} further runs for sensitivity. {summary.duration_s:.1f} s."
@@ -217,7 +249,6 @@ def _totals(rows: Sequence[Row], summary: Summary) -> dict[str, Any]:
         "declared": len(declared),
         "declared_caught": sum(run.outcome is ChallengeOutcome.CAUGHT for run in declared),
         "undeclared": len(pairs) - len(declared),
-        "undeclared_possible": summary.undeclared_possible,
         "sensitivity_runs": sum(len(run.sensitivity.tried) for _, run in pairs if run.sensitivity is not None),
         "duration_s": round(summary.duration_s, 3),
     }

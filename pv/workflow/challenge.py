@@ -12,18 +12,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pv.challenge import challenge_jobs
-from pv.challenge.catalogue import Fault, faults_of
+from pv.challenge.catalogue import faults_of
+from pv.challenge.search import Search, search
+from pv.evidence.bytecode import remove_compiled
 from pv.evidence.imports import ImportClosure
 from pv.evidence.redact import Redactor
 from pv.process.pytest_options import project_ini
 from pv.report.challenge import Row, Summary
 from pv.run.child import RunEvent, run_jobs
 from pv.schema.contract import Falsifier
+from pv.schema.fault import Fault
 from pv.schema.run import ChallengeRun, Job, Outcome
 from pv.schema.settings import Settings
 from pv.schema.verdict import ChallengeOutcome, Result
 from pv.workflow.discharge import Planned, graded, plan
 from pv.workflow.select import Selected
+
+Outcomes = Mapping[tuple[str, str], Outcome]
+"""By falsifier and target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +39,9 @@ class Wanted:
     catalogue: tuple[str, ...] = ()
     """Modules whose faults somebody should catch."""
     everything: bool = False
-    """Also faults of the catalogue that a falsifier does not declare."""
-    max_undeclared: int = 0
-    """Most pairs of that sort."""
+    """Also who catches those faults of the catalogue that nobody declares and catches."""
+    matrix: bool = False
+    """And every other falsifier that could meet one."""
     sensitivity: bool = True
 
 
@@ -61,10 +67,9 @@ def challenge_all(
     offered = faults_of(closure, wanted.catalogue)
     planned = plan(root, settings, selected, targets)
     runnable = [item for item in planned if not item.unbound]
-    undeclared, possible = _undeclared(root, closure, runnable, offered, wanted)
-    faults = {_key(item): [*_declared(item.falsifier), *undeclared.get(_key(item), ())] for item in runnable}
-    pairs = sum(map(len, faults.values()))
+    pairs = sum(len(item.falsifier.challenges) for item in runnable)
     watch.expect(len(runnable) + pairs, f"{len(runnable)} falsifier runs, {pairs} challenges")
+    _remove_compiled(root, closure, runnable)
 
     redactor = Redactor(root)
     ran = _run(root, settings, runnable, watch, workers)
@@ -73,21 +78,30 @@ def challenge_all(
     found = challenge_jobs(
         root,
         settings,
-        [(item.job, faults[_key(item)]) for item in passed],
+        [(item.job, _declared(item.falsifier)) for item in passed],
         workers=workers,
         on_challenge=lambda job, run: watch.step(f"{job.falsifier} {run.fault}"),
         graded=graded(passed) if wanted.sensitivity else (),
     )
-    runs = {(job.falsifier, job.target): tuple(map(redactor.challenge, done)) for job, done in found}
+    runs = {(job.falsifier, job.target): list(done) for job, done in found}
+    if wanted.everything:
+        caught = {run.fault for done in runs.values() for run in done if run.outcome is ChallengeOutcome.CAUGHT}
+        sought = offered if wanted.matrix else [fault for fault in offered if fault.reference not in caught]
+        asked = _who_could(root, closure, sought, passed, outcomes)
+        watch.expect(len(runnable) + pairs + len(asked), f"and who catches {len(asked)} further faults")
+        how = Search(root, settings, workers or settings.workers, wanted.matrix, watch.step)
+        for job, run in search(how, asked):
+            runs.setdefault((job.falsifier, job.target), []).append(run)
     shown = {item.falsifier.id for item in planned}
     summary = Summary(
         targets=tuple(targets),
-        catalogue=tuple(fault.reference for fault in offered),
-        undeclared_possible=possible,
+        catalogue=tuple(offered),
         elsewhere=tuple(falsifier.id for _, _, falsifier in selected if falsifier.id not in shown),
         duration_s=(datetime.now(UTC) - began).total_seconds(),
+        by_class=wanted.everything and not wanted.matrix,
     )
-    return [_row(item, outcomes, runs) for item in planned], summary
+    shown_runs = {key: tuple(map(redactor.challenge, done)) for key, done in runs.items()}
+    return [_row(item, outcomes, shown_runs) for item in planned], summary
 
 
 def _key(item: Planned) -> tuple[str, str]:
@@ -98,26 +112,27 @@ def _declared(falsifier: Falsifier) -> tuple[str, ...]:
     return tuple(challenge.fault for challenge in falsifier.challenges)
 
 
-def _undeclared(
-    root: Path, closure: ImportClosure, planned: Sequence[Planned], offered: Sequence[Fault], wanted: Wanted
-) -> tuple[dict[tuple[str, str], list[str]], int]:
-    """Further faults for each falsifier, and how many there could be; each fault gets its turn before the limit."""
-    if not wanted.everything:
-        return {}, 0
-    reached = {_key(item): _files(root, closure, item.falsifier) for item in planned}
-    turns = sorted(
-        (turn, column, _key(item), fault.reference)
-        for column, fault in enumerate(offered)
-        for turn, item in enumerate(
-            item
-            for item in planned
-            if fault.reference not in _declared(item.falsifier) and fault.may_reach(reached[_key(item)])
-        )
-    )
-    chosen: dict[tuple[str, str], list[str]] = {}
-    for _, _, key, fault in turns[: wanted.max_undeclared]:
-        chosen.setdefault(key, []).append(fault)
-    return chosen, len(turns)
+def _who_could(
+    root: Path, closure: ImportClosure, faults: Sequence[Fault], passed: Sequence[Planned], outcomes: Outcomes
+) -> dict[str, list[Outcome]]:
+    """For each fault, those that passed, could meet it and do not declare it."""
+    reached = {_key(item): _files(root, closure, item.falsifier) for item in passed}
+    return {
+        fault.reference: [
+            outcomes[_key(item)]
+            for item in passed
+            if fault.may_reach(reached[_key(item)]) and fault.reference not in _declared(item.falsifier)
+        ]
+        for fault in faults
+    }
+
+
+def _remove_compiled(root: Path, closure: ImportClosure, planned: Sequence[Planned]) -> None:
+    """What runs is the source: of the tests, of what they import, and of the faults."""
+    faults = {fault.partition(":")[0] for item in planned for fault in _declared(item.falsifier)}
+    files = {file for item in planned for file in _files(root, closure, item.falsifier)}
+    files |= closure.of(file for name in faults for file in closure.module(name))
+    remove_compiled(root, {file.relative_to(root).as_posix() for file in files if file.is_relative_to(root)})
 
 
 def _files(root: Path, closure: ImportClosure, falsifier: Falsifier) -> frozenset[Path]:
@@ -139,7 +154,7 @@ def _run(
 
 def _row(
     item: Planned,
-    outcomes: Mapping[tuple[str, str], Outcome],
+    outcomes: Outcomes,
     runs: Mapping[tuple[str, str], tuple[ChallengeRun, ...]],
 ) -> Row:
     outcome = outcomes.get(_key(item))

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pv.challenge.catalogue import Fault, faults_of
+from pv.challenge.catalogue import faults_of
 from pv.errors import UsageError
 from pv.evidence.imports import ImportClosure
+from pv.schema.fault import Fault
 
 FAULTS = '''
 import importlib
@@ -136,3 +137,36 @@ def test_catalogue_that_offers_nothing_is_an_error(module: str, why: str, root: 
 
 def test_module_is_read_once(root: Path) -> None:
     assert len(faults_of(ImportClosure(root), ["lib.faults", "lib.faults"])) == 7
+
+
+def test_package_offers_what_its_files_define_by_their_class(root: Path) -> None:
+    """Helpers of another file are followed; what is imported from elsewhere is no fault of the package."""
+    package = root / "lib" / "all_faults"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "from contextlib import nullcontext\n"
+        "from lib.all_faults.rope import turned, doubled as twice\n"
+        "from lib.all_faults.seeding import Seeded\n"
+        "def own() -> Seeded: ...\n"
+    )
+    (package / "seeding.py").write_text(
+        "from contextlib import AbstractContextManager\n"
+        "from lib import beta\n"
+        "Seeded = AbstractContextManager[None]\n"
+        "def on_beta(wrong) -> Seeded:\n    return beta.replaced(wrong)\n"
+    )
+    (package / "rope.py").write_text(
+        "from lib import alpha\n"
+        "from lib.all_faults.seeding import Seeded, on_beta\n"
+        "def turned() -> Seeded:\n"
+        '    """Turned backwards.\n\n    Not caught: nothing here\n    turns.\n\n    Seen in a.\n    """\n'
+        "    return on_beta(alpha.x)\n"
+        "def doubled() -> Seeded:\n    return on_beta(2)\n"
+        "def not_named() -> Seeded: ...\n"
+    )
+    alpha, beta = root / "lib" / "alpha.py", root / "lib" / "beta.py"
+    assert faults_of(ImportClosure(root), ["lib.all_faults"]) == [
+        Fault("lib.all_faults:turned", frozenset({alpha, beta}), "rope", "Turned backwards.", "nothing here turns."),
+        Fault("lib.all_faults:twice", frozenset({beta}), "rope"),
+        Fault("lib.all_faults:own"),
+    ]

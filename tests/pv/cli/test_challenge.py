@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import py_compile
 import re
 from pathlib import Path
 from textwrap import dedent
@@ -90,13 +92,49 @@ def test_all_tries_the_catalogue_and_says_what_nobody_catches(tmp_path: Path) ->
     root = write_project(tmp_path, pyproject=WITH_CATALOGUE)
     said = pv("challenge", "--all", cwd=root)
     assert said.code == 0, said
-    assert "FALSIFY-DOUBLE-001  cpu  C  S  N\n" in said.out
-    assert "Caught by nobody:\n  lib.faults:harmless\n  lib.faults:never_reached\n" in said.out
+    assert said.out.startswith(
+        "lib.faults  1 of 3\n"
+        "  C   lib.faults:off_by_one\n"
+        "      FALSIFY-DOUBLE-001 cpu\n"
+        "  -   lib.faults:harmless\n"
+        "      NOBODY: 1 falsifiers passed with it\n"
+        "  -   lib.faults:never_reached\n"
+        "      NOBODY: 1 falsifiers never ran its code\n"
+    )
     assert "3 pairs run: 1 CAUGHT, 1 NOT_APPLIED, 1 SURVIVED; 1 of 1 declared caught." in said.out
-    said = pv("challenge", "--all", "--max-undeclared", "1", cwd=root)
-    assert "2 pairs run" in said.out
-    assert "lib.faults:never_reached  (not run)" in said.out
-    assert "1 of 2 undeclared pairs left out" in said.out
+    said = pv("challenge", "--all", "--matrix", cwd=root)
+    assert "FALSIFY-DOUBLE-001  cpu  C  S  N\n" in said.out
+    assert pv("challenge", "--all", "--at-least", "30", cwd=root).code == 1
+
+
+def test_undeclared_fault_is_caught_by_a_run_of_its_own(tmp_path: Path) -> None:
+    """The harmless one is declared, so that the falsifier is no longer known to catch the other."""
+    contract = CONTRACT.replace("off_by_one", "harmless")
+    root = write_project(tmp_path, contract=contract, pyproject=WITH_CATALOGUE)
+    found = json.loads(pv("challenge", "--all", "--output-format", "json", cwd=root).out)
+    by_fault = {fault["fault"]: fault["caught_by"] for fault in found["faults"]}
+    assert by_fault == {
+        "lib.faults:off_by_one": ["FALSIFY-DOUBLE-001  cpu"],
+        "lib.faults:harmless": [],
+        "lib.faults:never_reached": [],
+    }
+    said = pv("challenge", "--all", "--output-format", "markdown", cwd=root)
+    assert "| `lib.faults:off_by_one` |  | FALSIFY-DOUBLE-001 cpu |" in said.out
+
+
+def test_compiled_copies_are_removed_before_anything_runs(tmp_path: Path) -> None:
+    """A copy that says something else than its source would decide."""
+    root = write_project(tmp_path)
+    source = root / "lib" / "double.py"
+    good = source.read_text()
+    when = (1_700_000_000, 1_700_000_000)
+    source.write_text(good.replace("2 * x", "3 * x"))
+    os.utime(source, when)
+    py_compile.compile(str(source), doraise=True)
+    source.write_text(good)
+    os.utime(source, when)
+    said = pv("challenge", cwd=root)
+    assert said.code == 0, said
 
 
 def test_fault_that_cannot_reach_a_falsifier_is_not_tried(tmp_path: Path) -> None:
@@ -109,7 +147,8 @@ def test_fault_that_cannot_reach_a_falsifier_is_not_tried(tmp_path: Path) -> Non
     said = pv("challenge", "--all", "--catalogue", "lib.more", cwd=root)
     assert said.code == 0, said
     assert "2 pairs run" in said.out
-    assert "  lib.more:off_by_one  (not run)\n  lib.more:harmless  (not run)\n  lib.more:never_reached\n" in said.out
+    assert "  lib.more:off_by_one\n      NOBODY: no falsifier that ran could meet it\n" in said.out
+    assert "  lib.more:never_reached\n      NOBODY: 1 falsifiers never ran its code\n" in said.out
     assert "4 faults, 3 of them caught by nobody here." in said.out
 
 
@@ -147,6 +186,7 @@ def test_nothing_on_these_targets_is_exit_3(tmp_path: Path) -> None:
     ("options", "why"),
     [
         (("--all",), "--all needs a catalogue of faults; give --catalogue MODULE or set faults in [tool.pv]"),
+        (("--matrix",), "--matrix and --at-least are about the whole catalogue; give --all as well"),
         (("--catalogue", "lib.nothing"), "fault catalogue 'lib.nothing' is not a module of this project"),
         (("doublin",), "selector 'doublin' names no contract and no falsifier; did you mean 'doubling'?"),
     ],
