@@ -257,3 +257,19 @@ def version_2_without_cuda() -> Seeded:
         return original(readme, "2.0.0", said)
 
     return mock.patch.object(ship, "misstatements", misstatements)
+
+
+def one_scale_for_a_row_of_activations() -> Seeded:
+    """8-bit activations share a scale over their whole row: one outlier channel leaves the others a few steps."""
+    from engine.ops.cpu import activations
+
+    original = activations.quantise
+
+    def coarse(x: Any, planes: int, block: int, values: Any, scales: Any) -> None:
+        original(x, planes, block, values, scales)
+        if planes == 1:
+            step = np.abs(x).max(axis=1, keepdims=True) / np.float32(127)
+            values.reshape(x.shape)[...] = np.rint(x / np.maximum(step, np.float32(1e-30)))
+            scales.reshape(len(x), -1)[...] = step
+
+    return mock.patch.object(activations, "quantise", coarse)
