@@ -39,11 +39,6 @@ from engine.ops.cpu.llvm import FLOAT, I8, I16, I32, I64, call, constant, fma, h
 Q5_0, Q8_0, Q4_K, Q5_K, Q6_K = 6, 8, 12, 13, 14
 """Type numbers as in `engine.gguf.types.GgmlType`; plain integers because numba freezes them into the code."""
 
-# Measured on a busy Zen 4 over 190 and 270 MB of weights, GB/s of Q4_K and Q6_K by one thread, of 22 and 24 possible:
-# 8 KiB ahead into the outer levels 19.8 and 14.8, into the second 18.3 and 14.2; 4 KiB ahead into the first 20.1, 9.5.
-_AHEAD_BYTES = 8192
-_OUTER_LEVELS = 1
-
 SUM_BASE = 128
 """Activation sums of Q4_K and Q5_K are signed bytes in this base, the highest digit first."""
 
@@ -82,22 +77,23 @@ class _Tile:
 
     def dwords(self, index: Any) -> Any:
         """Dword `index` of the block of every row."""
+        self.in_order()
         place = self.builder.gep(self.weights, [self.builder.mul(_index(index), _index(4 * self.lanes))])
-        if len(self.values) == 1:
-            self._fetch(place)
         return load(self.builder, place, ir.VectorType(I32, self.lanes), 4)
 
-    def _fetch(self, place: Any) -> None:
-        """Ask for bytes that are read a fraction of a microsecond later; the hardware's guesses end at every page."""
-        builder = self.builder
-        ahead = builder.gep(place, [_index(_AHEAD_BYTES)])
-        read, keep, data = (ir.Constant(I32, number) for number in (0, _OUTER_LEVELS, 1))
-        kind = ir.FunctionType(ir.VoidType(), [ahead.type, I32, I32, I32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        builder.call(function, [ahead, read, keep, data])
+    def in_order(self) -> None:
+        """Keep LLVM from moving a load of a matrix-vector product across this place.
+
+        A product with one vector waits for memory, and what the processor fetches ahead by itself depends on seeing
+        addresses that only grow. Measured on a busy Zen 4 over 45 MB of Q4_K and 66 MB of Q6_K, GB/s of one thread:
+        in LLVM's order 23 and 13, with prefetch instructions 21 and 16, in order of addresses 32 and 27.
+        """
+        if len(self.values) == 1:
+            self.builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], True)
 
     def halves(self) -> Any:
-        """The float16 of every row, widened."""
+        """The float16 of every row, widened; before the dwords of the block."""
+        self.in_order()
         return self.widened(load(self.builder, self.scales, ir.VectorType(I16, self.lanes), 4))
 
     def widened(self, bits: Any) -> Any:
@@ -194,6 +190,7 @@ class _Tile:
             start: number of the int32 in `sums` at which a sum starts; None: at 0.
         """
         builder = self.builder
+        self.in_order()
         for token in self.tokens:
             for plane in range(self.planes):
                 total = constant(0, self.lanes)
@@ -237,6 +234,7 @@ def _k_block(tile: _Tile, quants_at: int, fifth_at: int | None) -> None:
         builder.and_(builder.lshr(scales[j // 4], constant(8 * (j % 4), lanes)), constant(255, lanes)) for j in range(8)
     ]
     scale = tile.table(bytes_)
+    fifths = [tile.dwords(fifth_at + g) for g in range(8)] if fifth_at is not None else []
     places = tile.accumulators()
 
     def pair(p: Any) -> None:
@@ -244,11 +242,9 @@ def _k_block(tile: _Tile, quants_at: int, fifth_at: int | None) -> None:
         for high in range(2):
             j = _folded(builder, p, 2, high)
             quants = [tile.masked(dwords, 4 * high, 15) for dwords in packed]
-            if fifth_at is not None:
-                fifths = [tile.masked(tile.dwords(fifth_at + g), j, 1) for g in range(8)]
-                quants = [
-                    builder.or_(q, builder.shl(f, constant(4, lanes))) for q, f in zip(quants, fifths, strict=True)
-                ]
+            if fifths:
+                bits = [builder.shl(tile.masked(dwords, j, 1), constant(4, lanes)) for dwords in fifths]
+                quants = [builder.or_(q, bit) for q, bit in zip(quants, bits, strict=True)]
             tile.scaled_dots(places, quants, builder.mul(j, _index(32)), scale(j))
 
     tile.repeat(4, pair)
@@ -332,21 +328,22 @@ def _small_block(tile: _Tile, quants: list[Any], d: Any, *, offset: bool, signed
 
 
 def _q8_0(tile: _Tile) -> None:
+    d = tile.halves()
     quants = [tile.dwords(number) for number in range(8)]
     unsigned = tile.isa == Isa.VNNI
     if unsigned:
         flip = ir.Constant(quants[0].type, [-0x7F7F7F80] * tile.lanes)  # 0x80808080: q + 128
         quants = [tile.builder.xor(vector, flip) for vector in quants]
-    _small_block(tile, quants, tile.halves(), offset=unsigned, signed=not unsigned)
+    _small_block(tile, quants, d, offset=unsigned, signed=not unsigned)
 
 
 def _q5_0(tile: _Tile) -> None:
-    builder = tile.builder
+    builder, d = tile.builder, tile.halves()
     fifths, packed = tile.dwords(0), [tile.dwords(1 + number) for number in range(4)]
     quants = [
         builder.or_(tile.masked(packed[g % 4], 4 * (g // 4), 15), tile.masked(fifths, g - 4, 16)) for g in range(8)
     ]
-    _small_block(tile, quants, tile.halves(), offset=True)
+    _small_block(tile, quants, d, offset=True)
 
 
 # per type: code of a block, weights per block, dwords per block of one row
@@ -357,6 +354,23 @@ _BLOCKS: dict[int, tuple[Callable[[_Tile], None], int, int]] = {
     Q8_0: (_q8_0, 32, 8),
     Q5_0: (_q5_0, 32, 5),
 }
+
+
+HALVES = frozenset({Q6_K, Q8_0, Q5_0})
+"""Types whose blocks are not whole dwords."""
+
+
+def _places(builder: Any, group: Any, block: Any, vector_bytes: int, dwords: int, *, halves: bool) -> tuple[Any, Any]:
+    """Pointers to the dwords and to the halves of a block; see the drawing in `engine.ops.cpu.interleave`."""
+    at = builder.mul(block, _index(dwords))
+    if not halves:
+        return builder.gep(group, [builder.mul(at, _index(vector_bytes))]), None
+    pair = builder.lshr(block, _index(1))
+    first = builder.mul(pair, _index(2 * dwords + 1))
+    half = builder.mul(builder.and_(block, _index(1)), _index(vector_bytes // 2))
+    scales = builder.gep(group, [builder.add(builder.mul(first, _index(vector_bytes)), half)])
+    at = builder.add(at, builder.add(pair, _index(1)))
+    return builder.gep(group, [builder.mul(at, _index(vector_bytes))]), scales
 
 
 def _steps(builder: Any, starts: list[Any], bytes_: Any, block: Any) -> Iterator[Any]:
@@ -380,7 +394,6 @@ def _generator(kind: int, planes: int, tokens: int, isa: int, lanes: int) -> Cal
             number = builder.add(token, _index(ahead))
             numbers.append(builder.select(builder.icmp_signed("<", number, last), number, last))
         packed_base = builder.inttoptr(packed, byte)
-        halves_base = builder.gep(packed_base, [builder.mul(blocks, _index(4 * lanes * dwords))])
         value_base, sum_base = builder.inttoptr(values, byte), builder.inttoptr(sums, byte)
         scale_base = builder.inttoptr(scales, FLOAT.as_pointer())
         value_starts = [
@@ -402,13 +415,14 @@ def _generator(kind: int, planes: int, tokens: int, isa: int, lanes: int) -> Cal
         sum_bytes = 8 if minimums else 4 * (16 if kind == Q6_K else 1)
         with cgutils.for_range(builder, blocks, intp=I64) as loop:
             block = loop.index
+            weights, scales_at = _places(builder, packed_base, block, 4 * lanes, dwords, halves=kind in HALVES)
             tile = _Tile(
                 builder=builder,
                 isa=isa,
                 planes=planes,
                 lanes=lanes,
-                weights=next(_steps(builder, [packed_base], 4 * lanes * dwords, block)),
-                scales=next(_steps(builder, [halves_base], 2 * lanes, block)),
+                weights=weights,
+                scales=scales_at,
                 values=[list(_steps(builder, starts, block_size, block)) for starts in value_starts],
                 sums=list(_steps(builder, sum_starts, sum_bytes, block)),
                 sums_stride=sums_stride,

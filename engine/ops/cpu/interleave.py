@@ -1,10 +1,12 @@
 """Weights interleaved by 8 rows (16 with AVX-512): what the integer kernels read.
 
 Rows form groups of 8 or 16, as many as a vector has 32-bit lanes. A group starts at a cache line and holds, block by
-block along the columns, the blocks of its rows, dword by dword; then, block by block, what is not a whole dword:
+block along the columns, the blocks of its rows, dword by dword. What is not a whole dword, the float16 scales of some
+types, stands before the dwords of two blocks at a time, so that a product reads addresses that only grow:
 
+    halves of rows 0..7 for block 0, for block 1         half a vector each; for types that have them
     dwords 0 of rows 0..7, dwords 1 of rows 0..7, ...    one vector each: lane r is row r; vectors are aligned
-    halves of rows 0..7 for block 0, for block 1, ...    half a vector each: the float16 scales
+    the same for block 1; then halves for blocks 2 and 3, ...
 
     type   block  dwords                                 halves
     Q4_K     144  36: d and dmin, 3 of scales, 32 qs     -
@@ -153,6 +155,8 @@ def _interleave(
         here = min(lanes, rows - group * lanes)
         for block in range(blocks):
             to = group * group_dwords + block * dwords * lanes
+            if half_at >= 0:
+                to += (block // 2 + 1) * lanes
             at = group * lanes * row_bytes + block * type_size
             for row in range(lanes):
                 source = at + row * row_bytes
@@ -165,7 +169,7 @@ def _interleave(
                     for dword in range(dwords):
                         out[to + lanes * dword + row] = np.uint32(0)
             if half_at >= 0:
-                to = group * group_dwords + (blocks * dwords + block // 2) * lanes + (block % 2) * (lanes // 2)
+                to = group * group_dwords + block // 2 * (2 * dwords + 1) * lanes + (block % 2) * (lanes // 2)
                 for pair in range(lanes // 2):
                     both = np.uint32(0)
                     if 2 * pair < here:
