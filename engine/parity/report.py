@@ -68,7 +68,7 @@ class Report:
 def facts(side: Side) -> dict[str, Any]:
     """What ran, or was saved, as one side."""
     if isinstance(side, Saved):
-        return {"name": side.file.name, "saved": True, **asdict(side.about)}
+        return {"name": side.file.name, "saved": True, "place": side.about.backend, **asdict(side.about)}
     return {"name": side.name.text, "saved": False, **side.facts()}
 
 

@@ -52,6 +52,7 @@ class About:
 
     side: str
     backend: str
+    """`Live.place`."""
     precision: str
     """As `engine.models.PRECISIONS`."""
     kv_cache: str
@@ -64,7 +65,7 @@ class About:
         llm = side.llm
         digest = llm.identity.file_sha256
         assert digest is not None
-        return cls(side.name.text, side.name.backend, llm.precision, llm.kv_type, llm.file.path.name, digest)
+        return cls(side.name.text, side.place, llm.precision, llm.kv_type, llm.file.path.name, digest)
 
 
 def metadata(about: About, prompts: Sequence[Prompt]) -> dict[str, str]:

@@ -136,9 +136,15 @@ class Live:
             raise ContextError(f"{max_positions} tokens are more than the context of {most} holds")
         return Context(self.llm, max_positions)
 
+    @property
+    def place(self) -> str:
+        """Where it runs: the backend, or the target of a device, so that kernels under the interpreter are named so."""
+        model = self.llm.model
+        return str(model.facts()["target"]) if isinstance(model, OnDevice) else self.name.backend
+
     def facts(self) -> dict[str, Any]:
-        """What runs: `Llm.run_facts`."""
-        return self.llm.run_facts()
+        """What runs: `Llm.run_facts`, and `place`."""
+        return {**self.llm.run_facts(), "place": self.place}
 
     def close(self) -> None:
         """Close the file and give back the memory of a device."""

@@ -19,7 +19,7 @@ def lines(report: Report, tokenizer: Tokenizer) -> Iterator[str]:
     found, verdict, limits = report.found, report.verdict, report.limits
     prompts = f"{len(found.steps)} of {_plural(len(found.plans), 'prompt')}"
     for name, side in report.sides.items():
-        what = f"{side['name']}{' (saved)' if side['saved'] else ''}: {side['backend']}, {side['precision']}, "
+        what = f"{side['name']}{' (saved)' if side['saved'] else ''}: {side['place']}, {side['precision']}, "
         cache = f"{side['kv_cache']} cache; {_plural(found.samples[name], 'sample')} after {prompts}"
         yield from _entry(name, what + cache)
     yield from _entry("tokens", report.tokens_from)
