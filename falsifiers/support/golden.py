@@ -24,6 +24,7 @@ SHA256: dict[str, str] = {
     "llama_3.gguf": "ac1cdf7e06fa1c9fba609b0772427d693ec13dffef07ddf25e4cc2feaf23ae63",
     "mistral.gguf": "ce8604f8b06e9e3f5403196e7d42fea45a796ba3297492fcc2a06729135118a1",
     "model_1.npz": "87ca027adedb175509e9bb8a7a05825777e4d41c75ab53601f48f33be574ab35",
+    "other_blocks.npz": "f0ff229bbde7c59c14d8e6bd5b500926649880efeb06d423e67655157c22d565",
     "qkv_points.npz": "4572e1570b43e4ac4ca55aa157e9ca10f9cf541c0ba5a98384abec8e0d3deded",
     "qwen3.gguf": "847f20f9986474040ba8ffc47848960e5a83846d7e62ca8fb4978fbcd3c40936",
     "qwen3_yarn.gguf": "29ecf16d60ff2fb32a0a04af5ffd5fb536dac40f3f83422d9eafebdb79001325",
