@@ -1,7 +1,7 @@
 """Writing a safetensors file as its rows come: room for the header first, the rows where they belong, the header last.
 
-The header's length is padded with spaces, which the format allows. Until `commit` there is only a temporary file
-beside the one that is asked for; after any error, or none of the rows, there is neither.
+The header's length is padded with spaces, which the format allows. Until `commit` the file has no name, so that even a
+killed process leaves nothing; where the file system has no such files, it has a temporary name.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ ENTRY_BYTES = 256
 """Of one tensor in the header, its name of at most 60 characters included."""
 
 _ITEM_BYTES = 4
+_OPEN_FILES = "/proc/self/fd"
 
 
 class TensorWriter:
@@ -46,7 +47,7 @@ class TensorWriter:
         self._tensors: dict[str, tuple[tuple[int, ...], int]] = {}
         self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
         try:
-            self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            self._descriptor, self._is_named = self._open()
         except (OSError, ValueError) as err:
             raise self._cannot(err) from err
 
@@ -84,9 +85,12 @@ class TensorWriter:
         try:
             os.ftruncate(self._descriptor, 8 + self._room + self._end)
             os.fsync(self._descriptor)
-            self._temporary.replace(self._path)
             folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
+                if not self._is_named:
+                    # with a folder it is linkat(2), which follows the link to the open file; link(2) does not
+                    os.link(f"{_OPEN_FILES}/{self._descriptor}", self._temporary, src_dir_fd=folder)
+                self._temporary.replace(self._path)
                 os.fsync(folder)
             finally:
                 os.close(folder)
@@ -106,6 +110,13 @@ class TensorWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _open(self) -> tuple[int, bool]:
+        """A descriptor, and whether the file has the temporary name."""
+        if Path(_OPEN_FILES).is_dir():
+            with suppress(OSError):
+                return os.open(self._path.parent, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o644), False
+        return os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644), True
 
     def _put(self, data: memoryview, at: int) -> None:
         try:

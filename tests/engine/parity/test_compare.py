@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from engine.errors import ContextError, EngineError, ParityError
 from engine.gguf.identity import sha256_of
+from engine.ops import cpu
 from engine.parity import compare, pair, sides, tracing
 from engine.parity.compare import Plan
 from engine.parity.saved import Saved
@@ -95,6 +96,17 @@ def test_logits_that_are_off_differ(model: Path, judged: tuple[Path, np.ndarray]
     verdict = judge(run("reference", noisy, model).steps, EXACT)
     assert verdict.answer == "differ"
     assert any("cosine" in reason for reason in verdict.reasons)
+
+
+def test_a_wrong_kernel_differs(model: Path, monkeypatch: pytest.MonkeyPatch):
+    """SwiGLU whose SiLU became a ReLU, on the CPU alone."""
+    monkeypatch.setattr(cpu, "swiglu", lambda gate, up: np.maximum(gate, 0) * up)
+    found = run("reference", "cpu", model, steps=8)
+    assert found.samples == {"a": 16, "b": 16}
+    verdict = judge(found.steps, ROUNDED)
+    assert verdict.answer == "differ"
+    assert verdict.flips > 0
+    assert run("cpu", "cpu", model, steps=1).steps[0][0].kl == 0
 
 
 def test_both_are_fed_what_a_chooses(model: Path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from engine.errors import ParityError
+from engine.parity import writer as writing
 from engine.parity.safetensors import HEADER_CAP_BYTES, TensorFile
 from engine.parity.writer import TensorWriter
+from support.q4k import environment
 
 ARRAYS = {
     "logits": np.arange(15, dtype=np.float32).reshape(3, 5),
@@ -64,15 +68,43 @@ def test_what_is_written_row_by_row_the_library_reads(tmp_path: Path):
     assert [child.name for child in tmp_path.iterdir()] == ["ours.safetensors"]
 
 
-def test_an_error_on_the_way_leaves_what_was_there(tmp_path: Path):
+NAMED = pytest.mark.parametrize("is_named", [False, True], ids=["without a name", "under a temporary name"])
+
+
+@pytest.fixture
+def file_system(monkeypatch: pytest.MonkeyPatch, is_named: bool) -> None:
+    """One that has files without names, if this one has them, or none."""
+    if is_named:
+        monkeypatch.setattr(writing, "_OPEN_FILES", "/nowhere")
+
+
+@NAMED
+@pytest.mark.usefixtures("file_system")
+def test_the_file_appears_whole_or_not_at_all(tmp_path: Path):
     path = tmp_path / "out.safetensors"
     path.write_bytes(b"older")
-    writer = TensorWriter(path, tensors=1, metadata_bytes=2)
-    writer.add("x", (1, 1))
-    writer.write("x", 0, np.ones((1, 1), np.float32))
-    assert len(list(tmp_path.iterdir())) == 2
-    writer.__exit__(None, None, None)
-    assert [(child.name, child.read_bytes()) for child in tmp_path.iterdir()] == [("out.safetensors", b"older")]
+    for commits in (False, True):
+        with TensorWriter(path, tensors=1, metadata_bytes=2) as writer:
+            writer.add("x", (1, 1))
+            writer.write("x", 0, np.ones((1, 1), np.float32))
+            assert path.read_bytes() == b"older"
+            if commits:
+                writer.commit({})
+        assert [child.name for child in tmp_path.iterdir()] == ["out.safetensors"]
+    with safe_open(path, "np") as judged:
+        assert judged.get_tensor("x").tolist() == [[1.0]]
+
+
+def test_a_killed_process_changes_nothing(tmp_path: Path):
+    path = tmp_path / "out.safetensors"
+    path.write_bytes(b"older")
+    code = (
+        "import os, sys; from pathlib import Path; from engine.parity.writer import TensorWriter\n"
+        "TensorWriter(Path(sys.argv[1]), tensors=1, metadata_bytes=2).add('x', (1, 1))\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], env=environment(), check=False)
+    assert (done.returncode, path.read_bytes()) == (-9, b"older")
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
