@@ -11,6 +11,8 @@ from falsifiers.support import compare, engines, prompts
 from falsifiers.support.recorder import Recorder
 
 TOKENS = 21
+GROWN = 300
+"""More than the 256 positions that a cache has room for at first."""
 
 
 @pytest.mark.falsifies("FALSIFY-KV-CACHE-001")
@@ -91,3 +93,23 @@ def test_float16_keys_and_values_cost_little(pv: Recorder) -> None:
     moved = compare.worst_error(logits["f16"], logits["f32"]) / spread
     pv.record("largest difference over the deviation", moved, limit=2e-2)
     pv.record("smallest difference that shows rounding", moved, limit=1e-7, bound="at_least")
+
+
+@pytest.mark.falsifies("FALSIFY-KV-CACHE-005")
+def test_a_cache_that_grows_keeps_what_it_holds(pv: Recorder) -> None:
+    """Refuted by one bit of the last logits of 300 tokens that depends on the first 250 having been there before room
+    was made for the rest.
+
+    Seen failing under kv_cache_growth_forgets.
+    """
+    with Llm.load(pv.model) as llm:
+        engines.ran_on(pv, llm.ops)
+        ids = prompts.long_ids(llm, GROWN)
+        whole = llm.model.forward(ids, llm.model.new_cache(), last_only=True)
+        cache = llm.model.new_cache()
+        before = cache.size_bytes
+        llm.model.forward(ids[:250], cache, last_only=True)
+        parts = llm.model.forward(ids[250:], cache, last_only=True)
+    pv.record("logits that differ", compare.bit_mismatches(parts, whole), limit=0, unit="logits")
+    pv.record("positions cached", cache.length, limit=GROWN, unit="positions", bound="at_least")
+    pv.record("growth", cache.size_bytes / before, limit=1.1, unit="1", bound="at_least")
