@@ -78,6 +78,7 @@ class Supervised:
         self._send = writer.send
         self._raw: dict[str, str] = {}
         self._told: set[str] = set()
+        self._refuted = False
         self._error: BaseException | None = None
         self._fault: SeededFault | None = None
         if spec["fault"] is not None:
@@ -172,8 +173,9 @@ class Supervised:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_teardown(self) -> Generator[None, None, None]:
-        # pytest makes an error of what a thread raised, if it has by now.
-        _wait_for([thread for thread in threading.enumerate() if thread not in self._threads])
+        # pytest makes an error of what a thread raised, if it has by now; what failed already needs no further error.
+        if not self._refuted:
+            _wait_for([thread for thread in threading.enumerate() if thread not in self._threads])
         yield from self._observe("teardown")
 
     def _observe(self, when: str) -> Generator[None, None, None]:
@@ -208,7 +210,8 @@ class Supervised:
             message=message, detail=self._shorten(report.longreprtext) if report.failed else "",
             duration_s=report.duration,
         )  # fmt: skip
-        if self._stop_at_failure and report.when == "call" and report.failed and kind in ("assertion", "fail"):
+        self._refuted = report.when == "call" and report.failed and kind in ("assertion", "fail")
+        if self._stop_at_failure and self._refuted:
             self._session.shouldfail = "one failure is enough"
 
     def _message(self, report: pytest.TestReport) -> str:
