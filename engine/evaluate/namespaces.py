@@ -30,6 +30,8 @@ _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _READ_ONLY: Final = 1 | 2 | 4  # MOUNT_ATTR_RDONLY, NOSUID, NODEV
 _CAPABILITY_VERSION_3: Final = 0x20080522
 
+_PLACE: Final = Path("/", "tmp")
+"""It exists everywhere; what it holds is covered in this namespace alone."""
 _ROOT_SIZE: Final = "size=64m,nr_inodes=4096,mode=0755"
 # Far above the ids that people and subordinate ranges use.
 _FIRST_ID: Final = 0x70000000
@@ -82,9 +84,9 @@ def change_root(visible: Sequence[str], hidden: Sequence[str]) -> None:
     links = [path for path in visible if Path(path).is_symlink()]
     folders = [path for path in visible if path not in links]
     shown = [(path, os.open(path, os.O_PATH)) for path in [*folders, "/dev/null", "/dev/urandom"]]
-    # /tmp exists everywhere; what it held is reached through the descriptors.
-    _mount("tmpfs", "/tmp", "tmpfs", _MS_NOSUID | _MS_NODEV, _ROOT_SIZE)
-    box = Path("/tmp/box")
+    # What the place held is reached through the descriptors.
+    _mount("tmpfs", str(_PLACE), "tmpfs", _MS_NOSUID | _MS_NODEV, _ROOT_SIZE)
+    box = _PLACE / "box"
     (box / "tmp").mkdir(parents=True)
     (box / "tmp").chmod(0o777)
     for path, descriptor in shown:
@@ -105,7 +107,7 @@ def change_root(visible: Sequence[str], hidden: Sequence[str]) -> None:
         target = box / path.lstrip("/")
         if target.is_dir():
             _mount("tmpfs", str(target), "tmpfs", _MS_NOSUID | _MS_NODEV, "size=4k,mode=0555")
-    os.chdir("/tmp")
+    os.chdir(_PLACE)
     _call("pivot_root", b".", b".")
     _call("umount2", b".", _MNT_DETACH)
     os.chroot("/box")

@@ -20,10 +20,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from engine.serve.answers import chunks, whole
 from engine.serve.errors import INVALID, ApiError, of_exception
 from engine.serve.fields import Asked, Kind, parse, parse_json
-from engine.serve.replies import Reply, event
-from engine.serve.worker import Done, Event, Piece, Worker
+from engine.serve.replies import Reply
+from engine.serve.worker import Worker
 
 MAX_BODY_BYTES: Final = 4 << 20
 
@@ -126,24 +127,9 @@ class Api:
             events = await stack.enter_async_context(self._worker.events(asked))
             await anext(events)
             if not asked.stream:
-                return JSONResponse(await _whole(events, reply))
-            return _Stream(self._chunks(events, asked, reply), stack.pop_all())
-
-    async def _chunks(self, events: AsyncIterator[Event], asked: Asked, reply: Reply) -> AsyncIterator[bytes]:
-        if first := reply.first():
-            yield event(first)
-        try:
-            async for happened in events:
-                if isinstance(happened, Piece):
-                    yield event(reply.piece(happened.text))
-                elif isinstance(happened, Done):
-                    yield event(reply.last(happened.finish))
-                    if asked.stream_usage:
-                        yield event(reply.usage(happened.usage))
-        except Exception as err:
-            yield event(self._as_api_error(err).as_json())
-            return
-        yield event("[DONE]")
+                return JSONResponse(await whole(events, reply))
+            streamed = chunks(events, reply, usage=asked.stream_usage, refusal=self._as_api_error)
+            return _Stream(streamed, stack.pop_all())
 
 
 class _Stream(StreamingResponse):
@@ -156,16 +142,6 @@ class _Stream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._resources:
             await super().__call__(scope, receive, send)
-
-
-async def _whole(events: AsyncIterator[Event], reply: Reply) -> dict[str, Any]:
-    pieces: list[str] = []
-    async for happened in events:
-        if isinstance(happened, Piece):
-            pieces.append(happened.text)
-        elif isinstance(happened, Done):
-            return reply.whole("".join(pieces), happened.finish, happened.usage)
-    raise AssertionError("a generation ended without saying so")
 
 
 async def _body(request: Request) -> bytes:
