@@ -251,9 +251,11 @@ class OnDevice:
             with self._residence.entered():
                 return run()
         except Exception as err:
-            if not self._memory.is_used_up(err):
+            failed = self._memory.used_up_by(err)
+            if failed is None:
                 raise
-            said = str(err).partition("\n")[0]
+            said = str(failed).partition("\n")[0]
+            del failed
         # After the handler, and without a cause: the error's traceback holds activations, and with them the memory.
         if fatal:
             self._dead = "device memory was used up"

@@ -10,7 +10,8 @@ from engine.ops.cuda import target
 from engine.ops.rotary import PLAIN, Rotary, frequencies
 
 
-@functools.lru_cache(maxsize=16)
+# kept for ever, some 500 bytes each: a captured graph holds the address and not the table
+@functools.cache
 def quarters(head_dim: int, theta: float, device: str, rotary: Rotary = PLAIN) -> Any:  # noqa: ARG001 - per device
     """theta^(-2i / Dh), scaled as `rotary` says, in quarter turns: (Dh/2,) float64.
 

@@ -31,9 +31,12 @@ class DecodeGraph:
         # a first run outside the capture: kernels are compiled and loaded, tables and weights uploaded
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            products.largest(forward(cache))
-        torch.cuda.current_stream().wait_stream(side)
+        try:
+            with torch.cuda.stream(side):
+                products.largest(forward(cache))
+        finally:
+            # after a failure as well: what it wrote to is given back, and another model may get that memory
+            torch.cuda.current_stream().wait_stream(side)
         cache.truncate(length)
         self._graph = torch.cuda.CUDAGraph()
         warmed = launch.counts()

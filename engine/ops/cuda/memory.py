@@ -166,15 +166,15 @@ def require(need: Need, free: int | None) -> None:
         )
 
 
-def is_used_up(error: BaseException | None) -> bool:
-    """Whether an allocation failed, in torch or in the driver; an error on the way out may lie over that one."""
+def used_up_by(error: BaseException | None) -> BaseException | None:
+    """The allocation that failed, in torch or in the driver, under errors on the way out; None if none did."""
     while error is not None:
         if isinstance(error, torch.OutOfMemoryError) or (
             isinstance(error, RuntimeError) and "out of memory" in str(error)
         ):
-            return True
+            return error
         error = error.__cause__ or error.__context__
-    return False
+    return None
 
 
 def used_up(said: str, need: Need) -> str:

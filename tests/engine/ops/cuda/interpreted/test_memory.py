@@ -229,7 +229,7 @@ def test_an_error_over_the_failed_allocation_does_not_hide_it() -> None:
     """Ending a capture that ran out of memory raises an error of its own; the driver says it in words."""
     over = RuntimeError("operation failed due to a previous error during capture")
     over.__context__ = torch.OutOfMemoryError("CUDA out of memory")
-    assert memory.is_used_up(over)
-    assert memory.is_used_up(RuntimeError("Triton Error [CUDA]: out of memory"))
-    assert not memory.is_used_up(RuntimeError("an illegal memory access was encountered"))
-    assert not memory.is_used_up(ValueError("out of memory"))
+    assert memory.used_up_by(over) is over.__context__
+    assert memory.used_up_by(RuntimeError("Triton Error [CUDA]: out of memory"))
+    assert memory.used_up_by(RuntimeError("an illegal memory access was encountered")) is None
+    assert memory.used_up_by(ValueError("out of memory")) is None
