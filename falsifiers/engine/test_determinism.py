@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from engine.llm import Llm
+from engine.llm import Generation, Llm
 from engine.ops import cpu
 from engine.sampling import Sampling
 from falsifiers.support import compare, engines, prompts
@@ -38,11 +40,8 @@ def test_a_seed_fixes_the_sampled_answer(pv: Recorder) -> None:
     """
     with Llm.load(pv.model) as llm:
         engines.ran_on(pv, llm.ops)
-        ids = prompts.ids(llm)
-        answers = [
-            [tuple(_sampled(llm, ids, seed)) for _ in range(2)]
-            for seed in range(4)
-        ]  # fmt: skip
+        ids, ask = prompts.ids(llm), prompts.asking(llm, max_tokens=TOKENS)
+        answers = [[_sampled(ask, ids, seed) for _ in range(2)] for seed in range(4)]
     pv.record("seeds with two answers", sum(a != b for a, b in answers), limit=0, unit="seeds")
     pv.record("different answers", len({first for first, _ in answers}), limit=4, unit="answers", bound="at_least")
 
@@ -70,8 +69,7 @@ def test_the_number_of_threads_changes_no_bit(pv: Recorder) -> None:
     pv.record("threads compared with one", every, limit=2, unit="threads", bound="at_least")
 
 
-def _sampled(llm: Llm, ids: list[int], seed: int) -> tuple[int, ...]:
-    question = prompts.QUESTIONS[0]
-    answer = prompts.ask(llm, question, max_tokens=TOKENS, sampling=Sampling(temperature=8.0, seed=seed))
+def _sampled(ask: Callable[..., Generation], ids: list[int], seed: int) -> tuple[int, ...]:
+    answer = ask(prompts.QUESTIONS[0], sampling=Sampling(temperature=8.0, seed=seed))
     assert list(answer.prompt_ids) == ids, "the same question became another prompt"
     return answer.token_ids

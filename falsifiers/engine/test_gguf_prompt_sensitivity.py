@@ -21,7 +21,7 @@ def test_different_prompts_get_different_answers_at_full_length(pv: Recorder) ->
     """
     with Llm.load(pv.model) as llm:
         engines.ran_on(pv, llm.ops)
-        answers = [prompts.ask(llm, question, max_tokens=MAX_TOKENS) for question in prompts.QUESTIONS]
+        answers = list(map(prompts.asking(llm, max_tokens=MAX_TOKENS), prompts.QUESTIONS))
         ends = llm.tokenizer.end_ids
     cut = [a for a in answers if a.token_ids[-1] not in ends and len(a.token_ids) < MAX_TOKENS]
     misreported = [a for a in answers if (a.stop_reason == "eos") != (a.token_ids[-1] in ends)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from engine.llm import Generation, Llm
 from engine.sampling import Sampling
@@ -21,6 +21,24 @@ QUESTIONS: tuple[str, ...] = (
 def ask(llm: Llm, question: str, *, max_tokens: int, sampling: Sampling | None = None) -> Generation:
     """One answer; a model without a template gets the question as raw text."""
     return llm.generate(question, raw=llm.template is None, max_tokens=max_tokens, sampling=sampling)
+
+
+def asking(llm: Llm, *, max_tokens: int) -> Callable[..., Generation]:
+    """A function of a question (and of `sampling`) that gives what `ask` gives, rendering the chat template twice only.
+
+    The engine renders in a process of its own, which would take most of the time of a short answer; so a question is
+    put into the text rendered for another one. A template for which that gives another prompt is rendered each time.
+    """
+    marker, trial = "QUESTION", "What is 3 + 4?"
+    text = llm.template.render([{"role": "user", "content": marker}]) if llm.template is not None else marker
+    is_same = llm.prompt_ids(text.replace(marker, trial), raw=True) == ids(llm, trial)
+    if text.count(marker) != 1 or not is_same:
+        return lambda question, sampling=None: ask(llm, question, max_tokens=max_tokens, sampling=sampling)
+
+    def ask_raw(question: str, sampling: Sampling | None = None) -> Generation:
+        return llm.generate(text.replace(marker, question), raw=True, max_tokens=max_tokens, sampling=sampling)
+
+    return ask_raw
 
 
 def ids(llm: Llm, question: str = QUESTIONS[0]) -> list[int]:

@@ -10,7 +10,7 @@ import pytest
 
 from engine.llm import Generation, Llm
 from engine.teacher import arithmetic, codecheck, questions
-from falsifiers.support import engines, model_1
+from falsifiers.support import engines, model_1, prompts
 from falsifiers.support.recorder import Recorder
 
 # Draws the same samples from all held-out wordings in every run.
@@ -61,7 +61,7 @@ def test_sums_in_unseen_wordings(pv: Recorder) -> None:
     right, ended, answers = 0, 0, 0
     with Llm.load(model_1.require(pv.model)) as llm:
         engines.ran_on(pv, llm.ops)
-        ask = model_1.asking(llm, max_tokens=MAX_TOKENS)
+        ask = prompts.asking(llm, max_tokens=MAX_TOKENS)
         for i, a, op, b in asked:
             patterns = arithmetic.ADD_HELD_OUT if op == "+" else arithmetic.SUBTRACT_HELD_OUT
             answer = ask(patterns[i % len(patterns)].format(a=a, b=b))
@@ -87,7 +87,7 @@ def test_facts_in_unseen_wordings(pv: Recorder) -> None:
     right = 0
     with Llm.load(model_1.require(pv.model)) as llm:
         engines.ran_on(pv, llm.ops)
-        ask = model_1.asking(llm, max_tokens=MAX_TOKENS)
+        ask = prompts.asking(llm, max_tokens=MAX_TOKENS)
         for question in asked:
             answers.append(ask(question.prompt))
             right += answers[-1].text.strip() == question.answer
@@ -111,7 +111,7 @@ def test_functions_compute_the_right_values(pv: Recorder) -> None:
     answers, blocks, right, parsed, ended = 0, 0, 0, 0, 0
     with Llm.load(model_1.require(pv.model)) as llm:
         engines.ran_on(pv, llm.ops)
-        ask = model_1.asking(llm, max_tokens=MAX_TOKENS)
+        ask = prompts.asking(llm, max_tokens=MAX_TOKENS)
         for prompt, function in asked:
             answer = ask(prompt)
             found = codecheck.python_blocks(answer.text)
