@@ -7,7 +7,8 @@ import torch
 
 from engine.gguf.types import GgmlType
 from engine.ops.cuda import gate, launch, products, target, weights
-from engine.ops.cuda.compiled import compiled_instead, largest_loop
+from engine.ops.cuda.add import add
+from engine.ops.cuda.compiled import compiled_instead, largest_loop, specialise
 
 LISTING = """
 .text.kernel:
@@ -68,6 +69,24 @@ def test_a_loop_that_the_compiler_unrolls_counts_once(kind: GgmlType, budget: fl
     [matvec] = [entry for entry in found if entry.per_weight is not None]
     assert 0.5 < matvec.per_weight < budget
     assert matvec.machine.wide_loads >= 4
+
+
+@pytest.mark.parametrize("size", [0, 1, 16, 17, -5, 2**31 - 16, 2**31])
+def test_a_launch_is_specialised_as_triton_does(size: int) -> None:
+    """Beside the function that a launch on a device calls, for each of these sizes and for aligned and other tensors."""
+    from triton._C.libtriton import native_specialize_impl
+    from triton.backends.nvidia.compiler import CUDABackend
+
+    x = torch.zeros(64)
+    given = {"x": x, "y": x[1:], "z": x[4:], "size": size, "period": 1, "BLOCK": 64}
+    signature, constants, attributes = specialise(launch.Launch(add, (1, 1, 1), 4, 1, given))
+    for index, (name, value) in enumerate(given.items()):
+        if name == "BLOCK":
+            continue
+        kind, aligned = native_specialize_impl(CUDABackend, value, False, True, True)
+        assert signature[name] == kind
+        assert constants.get(name) == (aligned if kind == "constexpr" else None)
+        assert bool(attributes.get((index,))) == (aligned == "D")
 
 
 def test_looking_at_a_launch_does_not_count_it() -> None:
