@@ -73,7 +73,7 @@ def test_a_loop_that_the_compiler_unrolls_counts_once(kind: GgmlType, budget: fl
 
 @pytest.mark.parametrize("size", [0, 1, 16, 17, -5, 2**31 - 16, 2**31])
 def test_a_launch_is_specialised_as_triton_does(size: int) -> None:
-    """Beside the function that a launch on a device calls, for each of these sizes and for aligned and other tensors."""
+    """Beside the function that a launch on a device calls, for sizes, and for tensors that are aligned and others."""
     from triton._C.libtriton import native_specialize_impl
     from triton.backends.nvidia.compiler import CUDABackend
 
