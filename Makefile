@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help discharge test check lint self bench peer oracle mutation harness cuda triton-36 teacher clean
+.PHONY: help discharge test check lint self faults bench peer oracle mutation harness cuda triton-36 teacher clean
 
 help:  ## say what each target does
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -31,6 +31,11 @@ self: $(VENV)/.dev  ## pv on its own contracts
 	$(BIN)/pv lint --strict-test-binding
 	$(BIN)/pv evidence verify
 	$(BIN)/pv gate model-1-ship --target cpu
+
+faults: $(VENV)/.dev  ## which falsifier catches which seeded fault, on the CPU and under the interpreter (10 minutes)
+	$(BIN)/pv challenge --all --at-least 90 --no-sensitivity --output-format markdown > falsifiers/FAULTS.md
+	$(BIN)/pv challenge cuda-layers cuda-products FALSIFY-CUDA-MODEL-004 FALSIFY-CUDA-MODEL-006 --target cuda-interpreted \
+	  --all --catalogue engine.faults.cuda --at-least 90 --no-sensitivity --output-format markdown > falsifiers/KERNEL_FAULTS.md
 
 bench: $(VENV)/.dev  ## print the figures: quantiser error, tokens per second, what pv costs beside its goals
 	$(BIN)/python -m engine.quant.rmse
@@ -102,6 +107,10 @@ $(BIN)/python:
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing pv and engine (no torch, no triton) into $(VENV)"
 	@$(PIP) --editable .
+	@echo "compiling the CPU kernels, once for all runs"
+	@for precision in f32 q16 q8; do \
+	  $(BIN)/q4k run --teacher --precision $$precision --prompt "What is 2+2?" --max-tokens 2 > /dev/null || exit 1; \
+	done
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
