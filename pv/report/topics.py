@@ -106,6 +106,10 @@ It is entered before the test is imported. It counts as applied when a function 
 when the object that it yields has a true attribute 'applied', which is the way for faults that change data or compiled
 code.
 
+pv challenge --all asks who catches each fault of a catalogue: the public ones of the modules in [tool.pv] faults. Where
+a module is a package, a fault's class is the file of it that the fault is written in. A docstring may say why nobody
+catches it, in a paragraph that begins 'Not caught: '; --at-least PERCENT wants that of each fault that nobody does.
+
 A fault with a size takes it as a keyword, and has a default: def scaled(relative=1e-3). Its challenge is written
 {fault: lib.faults:scaled, grade: relative}. pv discharge tries the default alone; pv challenge and
 pv discharge --sensitivity also find the smallest relative size that is still caught, between 1 and 1e-9, in at most 10
