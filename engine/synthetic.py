@@ -117,14 +117,15 @@ def write(name: str, path: str | os.PathLike[str], *, sparse: bool = False) -> P
 
 @contextmanager
 def shapes_only(name: str) -> Iterator[GgufFile]:
-    """A sparse file, opened and already removed: for weights that are made elsewhere.
+    """A sparse file, removed at the end: for weights that are made elsewhere.
 
     Raises:
         ModelError: no such shape.
     """
-    with TemporaryDirectory() as folder:
-        file = open_gguf(write(name, Path(folder) / f"{name}.gguf", sparse=True))
-    with file:
+    with (
+        TemporaryDirectory() as folder,
+        open_gguf(write(name, Path(folder) / f"{name}.gguf", sparse=True)) as file,
+    ):
         yield file
 
 
