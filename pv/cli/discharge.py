@@ -12,7 +12,9 @@ import typer
 
 if TYPE_CHECKING:
     from pv.cli.progress import Progress
-    from pv.workflow.discharge import DischargeReport, Planned, Watch
+    from pv.workflow.discharge import Watch
+    from pv.workflow.discharged import DischargeReport
+    from pv.workflow.plan import Planned
 
 
 class Format(StrEnum):
@@ -58,7 +60,9 @@ def command(
     from pv.config import load_settings
     from pv.errors import NothingToCheck
     from pv.report import discharge as report
-    from pv.workflow.discharge import discharge, plan, rows, summary
+    from pv.workflow.discharge import discharge
+    from pv.workflow.discharged import rows, summary
+    from pv.workflow.plan import plan
     from pv.workflow.select import readable_catalog, select
 
     root, settings = load_settings(Path.cwd())

@@ -25,7 +25,7 @@ from pv.schema.fault import Fault
 from pv.schema.run import ChallengeRun, Job, Outcome
 from pv.schema.settings import Settings
 from pv.schema.verdict import ChallengeOutcome, Result
-from pv.workflow.discharge import Planned, graded, plan
+from pv.workflow.plan import Planned, graded, plan
 from pv.workflow.select import Selected
 
 Outcomes = Mapping[tuple[str, str], Outcome]
@@ -82,6 +82,7 @@ def challenge_all(
         workers=workers,
         on_challenge=lambda job, run: watch.step(f"{job.falsifier} {run.fault}"),
         graded=graded(passed) if wanted.sensitivity else (),
+        modules={item.job: outcomes[_key(item)].modules for item in passed},
     )
     runs = {(job.falsifier, job.target): list(done) for job, done in found}
     if wanted.everything:

@@ -25,7 +25,7 @@ from pv.challenge import challenge_jobs
 from pv.config import load_settings
 from pv.schema.run import ChallengeRun
 from pv.schema.verdict import ChallengeOutcome
-from pv.workflow.discharge import plan
+from pv.workflow.plan import plan
 from pv.workflow.select import readable_catalog, select
 
 REPOSITORY = Path(__file__).parents[2]

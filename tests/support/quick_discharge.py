@@ -21,6 +21,7 @@ from typing import Any, Final
 import pv.cli.discharge
 import pv.report.discharge
 import pv.workflow.discharge as workflow
+import pv.workflow.plan
 from pv.cli.main import run
 from pv.schema.binding import CollectedTest, Collection
 from pv.schema.run import Attachment, ChallengeRun, Job, Measured, Outcome
@@ -99,7 +100,8 @@ def _child(root: Path, out: Path, err: Path, at: str, act: Act | None, file_limi
         sys.stdout, sys.stderr = Path(os.devnull).open("w"), err.open("w")  # noqa: SIM115 - open until the end
         os.chdir(root)
         collection = _collection(falsifiers_of(root))
-        vars(workflow).update(collect=lambda *_: collection, run_jobs=_run_jobs, challenge_jobs=_challenge_jobs)
+        vars(pv.workflow.plan).update(collect=lambda *_: collection)
+        vars(workflow).update(run_jobs=_run_jobs, challenge_jobs=_challenge_jobs)
         operations = Operations(root, at=at, act=act)
         operations.install()
         if file_limit_bytes >= 0:

@@ -107,7 +107,7 @@ def test_a_run_that_dies_between_the_line_and_the_block_leaves_nothing_that_look
         raise EvidenceError("killed")
 
     with monkeypatch.context() as killed:
-        killed.setattr("pv.workflow.discharge.write_atomically", dies)
+        killed.setattr("pv.workflow.block.write_atomically", dies)
         assert pv("discharge").err.endswith("killed\n")
     assert (current(pv), len(lines(pv))) == (first, 2)
     # The evidence refutes now what the block says; that is an error, and not that pv never wrote it.

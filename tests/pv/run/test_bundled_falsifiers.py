@@ -11,7 +11,7 @@ from pv.run.child import run_jobs
 from pv.schema.run import Job, Outcome
 from pv.schema.settings import Settings
 from pv.schema.verdict import Result
-from pv.workflow.discharge import plan
+from pv.workflow.plan import plan
 from pv.workflow.select import readable_catalog, select
 
 REPOSITORY = Path(__file__).parents[3]
