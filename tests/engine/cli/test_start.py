@@ -31,6 +31,7 @@ Commands:
   inspect  Show what a model file is: digests, types, sizes.
   trace    Show what flows through a model, place by place.
   parity   Do two sides of a model agree on the same tokens?
+  bisect   Where do two sides of a model part, and which of them is wrong?
   bench    Measure prefill and decode, and where the time goes.
   eval     Measure pass@1: the model writes functions, and tests run them.
 
@@ -38,7 +39,7 @@ Commands:
     0  done, or two sides agree              4    cannot: no such backend, no verdict
     1  two sides differ                      5    internal error
     2  usage, or the input is refused        130  interrupted
-    3  void: the self-check of eval failed
+    3  void: a self-check failed
 """
 
 
@@ -69,6 +70,7 @@ def modules_after(*args: str | Path) -> set[str]:
         ["eval", "-h"],
         ["trace", "-h"],
         ["parity", "-h"],
+        ["bisect", "-h"],
         ["--version"],
     ],
     ids=" ".join,
