@@ -6,8 +6,6 @@ tokens are computed together, nor on the number of threads; how is said in `engi
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from engine.errors import ShapeError
@@ -17,7 +15,6 @@ from engine.ops.cpu import floats, kernels
 from engine.ops.cpu.floats import KERNEL_TYPES, contiguous
 from engine.ops.cpu.footprint import release_compiler
 from engine.ops.cpu.pool import cores, shared
-from engine.ops.cpu.windows import within
 from engine.ops.protocol import F32, I64, Weight
 from engine.ops.rotary import PLAIN, Rotary, frequencies
 
@@ -106,6 +103,4 @@ def attention(q: F32, k: F32, v: F32, positions: I64, *, window: int | None = No
     Raises:
         ShapeError: H is not a multiple of Hkv, or a query's own position is not in the cache.
     """
-    if window is None:
-        return floats.attention(_pool, q, k, v, positions)
-    return within(window, partial(floats.attention, _pool), q, k, v, positions)
+    return floats.attention(_pool, q, k, v, positions, window)

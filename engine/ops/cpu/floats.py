@@ -11,6 +11,7 @@ from engine.errors import ShapeError
 from engine.gguf.types import GgmlType
 from engine.ops.cpu.jobs import attention_job, float_job
 from engine.ops.cpu.pool import Pool
+from engine.ops.cpu.windows import window_job
 from engine.ops.protocol import F32, I64, Weight
 
 KERNEL_TYPES = frozenset(
@@ -65,14 +66,14 @@ def _product(pool: Pool, x: F32, kind: GgmlType, data: Any, rows: int) -> F32:
     return out
 
 
-def attention(pool: Pool, q: F32, k: F32, v: F32, positions: I64) -> F32:
+def attention(pool: Pool, q: F32, k: F32, v: F32, positions: I64, window: int | None = None) -> F32:
     """Causal attention with grouped key and value heads.
 
     Args:
         q: (T, H, Dh), rotated.
         k: (S, Hkv, Dh) float32 or float16, rotated; slot s holds position s.
         v: as k.
-        positions: (T,); the query at position p sees slots 0..p.
+        positions: (T,); the query at position p sees slots 0..p, or with a window max(0, p - window + 1)..p.
 
     Returns:
         (T, H, Dh).
@@ -88,10 +89,12 @@ def attention(pool: Pool, q: F32, k: F32, v: F32, positions: I64) -> F32:
     if out.size == 0:
         return out
     arrays: list[Any] = [contiguous(q), contiguous(k), contiguous(v), np.ascontiguousarray(positions), out]
-    parts = parts_of(pool, tokens * heads * slots * head_dim // _PER_NS, tokens * heads)
+    seen = slots if window is None else min(window, slots)
+    parts = parts_of(pool, tokens * heads * seen * head_dim // _PER_NS, tokens * heads)
     sizes = (tokens, heads, head_dim, slots, kv_heads)
-    words = np.array([*(array.ctypes.data for array in arrays), *sizes, parts], np.int64)
-    pool.run(attention_job(halves=k.dtype == np.float16).address, words.ctypes.data, parts)
+    words = np.array([*(array.ctypes.data for array in arrays), *sizes, parts, seen], np.int64)
+    job = (attention_job if seen == slots else window_job)(halves=k.dtype == np.float16)
+    pool.run(job.address, words.ctypes.data, parts)
     return out
 
 

@@ -11,7 +11,6 @@ given back, so that one copy is resident. Other types, and everything that is no
 from __future__ import annotations
 
 import threading
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,6 @@ from engine.ops.cpu.interleave import Interleaved, _Release
 from engine.ops.cpu.isa import Isa, choose
 from engine.ops.cpu.jobs import job, swiglu_job
 from engine.ops.cpu.pool import cores, shared
-from engine.ops.cpu.windows import within
 from engine.ops.protocol import F32, I64, Weight
 from engine.ops.rotary import PLAIN, Rotary
 
@@ -217,9 +215,7 @@ class IntegerOps:
         Raises:
             ShapeError: H is not a multiple of Hkv, or a query's own position is not in the cache.
         """
-        if window is None:
-            return floats.attention(self.pool, q, k, v, positions)
-        return within(window, partial(floats.attention, self.pool), q, k, v, positions)
+        return floats.attention(self.pool, q, k, v, positions, window)
 
     def swiglu(self, gate: F32, up: F32) -> F32:
         """SiLU of gate (T, F) times up (T, F); the exponential is within 3 units in the last place."""

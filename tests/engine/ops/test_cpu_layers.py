@@ -129,6 +129,20 @@ def test_a_window_gives_the_same_bits_for_one_token_and_for_many() -> None:
     np.testing.assert_array_equal(cpu.attention(q, k, v, positions, window=40), cpu.attention(q, k, v, positions))
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float16])
+@pytest.mark.parametrize("window", [1, 3, 64])
+def test_a_chunk_under_a_window_is_that_of_float64(window: int, kind: type[np.floating]) -> None:
+    """97 tokens from an empty cache on, in parts that end inside a token; each alone sees what it may."""
+    q, k, v = draw(97, 6, 16), draw(97, 3, 16).astype(kind), draw(97, 3, 16).astype(kind)
+    positions = np.arange(97)
+    found = cpu.attention(q, k, v, positions, window=window)
+    for token in range(97):
+        first = max(0, token - window + 1)
+        own = np.array([token - first])
+        expected = attention64(q[token : token + 1], k[first : token + 1], v[first : token + 1], own)
+        np.testing.assert_allclose(found[token : token + 1], expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("adjacent", [False, True], ids=["halves", "neighbours"])
 def test_scaled_rope_as_rotation_of_complex_numbers(adjacent: bool) -> None:
     x, positions = draw(5, 3, 10), np.arange(5, dtype=np.int64) * 999
