@@ -132,7 +132,7 @@ def _cell(
         excess = alone(side, side)
         if excess is None:
             return None
-        return Value(own[side].made[excess.position], own[side].expected[excess.position])
+        return Value(float(own[side].made[excess.position]), float(own[side].expected[excess.position]))
 
     def from_witness(x: Array | None, floor: Floor) -> Excess | None:
         return None if x is None or witness is None else Excess.of(Yardstick(witness).distance(x), floor)

@@ -37,6 +37,19 @@ class Distance:
     channel: npt.NDArray[np.int64]
     """(T,): where the largest is."""
 
+    @property
+    def extent(self) -> Extent:
+        """Over all positions."""
+        return Extent(float(self.rms.max()), float(self.largest.max()))
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The most that a distance reaches."""
+
+    rms: float
+    largest: float
+
 
 @dataclass(frozen=True, slots=True)
 class Floor:
@@ -46,12 +59,10 @@ class Floor:
     largest: float
 
     @classmethod
-    def of(cls, noise: Iterable[Distance], margin: float) -> Floor:
-        """From distances among right computations, over all positions."""
-        found = list(noise)
-        rms = max((float(distance.rms.max()) for distance in found), default=0.0)
-        largest = max((float(distance.largest.max()) for distance in found), default=0.0)
-        return cls(margin * max(rms, ROUNDINGS), margin * max(largest, ROUNDINGS))
+    def of(cls, noise: Iterable[Extent], margin: float) -> Floor:
+        """From distances among right computations."""
+        found = [Extent(ROUNDINGS, ROUNDINGS), *noise]
+        return cls(margin * max(far.rms for far in found), margin * max(far.largest for far in found))
 
     @classmethod
     def of_difference(cls, a: Floor, b: Floor) -> Floor:

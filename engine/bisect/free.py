@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from engine.bisect.distance import Distance, Yardstick
+from engine.bisect.distance import Extent, Yardstick
 from engine.bisect.double import Double, OneForward
 from engine.bisect.places import Place, rows, with_ops
 from engine.bisect.store import Store
@@ -20,7 +20,7 @@ from engine.models.protocol import Model
 from engine.ops.protocol import Ops
 from engine.trace import Tap
 
-Noise = dict[Place, tuple[Distance, ...]]
+Noise = dict[Place, tuple[Extent, ...]]
 
 
 def golden(model: Model, token_ids: Sequence[int], store: Store) -> None:
@@ -44,7 +44,7 @@ class _Against:
 
     def __call__(self, name: str, layer: int | None, array: npt.NDArray[Any]) -> None:
         place = Place(layer, name)
-        far = Yardstick(self._right.read(place)).distance(rows(array, self._tokens))
+        far = Yardstick(self._right.read(place)).distance(rows(array, self._tokens)).extent
         self._found[place] = (*self._found.get(place, ()), far)
 
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from engine.bisect.distance import Distance, Floor, Yardstick
+from engine.bisect.distance import F64, Distance, Extent, Floor, Yardstick
 from engine.bisect.double import Double, OneForward
 from engine.bisect.places import Array, Listening, Place, Plan, root, rows, with_ops
 from engine.bisect.witness import Precision
@@ -28,17 +28,17 @@ _LAYER = 32
 """Operations after which the results of one that no tap saw are forgotten: more than a layer has."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Own:
     """One step by itself."""
 
     place: Place
     error: Distance
-    noise: tuple[Distance, ...]
+    noise: tuple[Extent, ...]
     """Of each witness."""
-    made: tuple[float, ...]
+    made: F64
     """(T,): what the side has where the error of a position is largest."""
-    expected: tuple[float, ...]
+    expected: F64
     """(T,): what float64 has there."""
 
     def floor(self, margin: float) -> Floor:
@@ -127,9 +127,9 @@ class _Replay:
         return Own(
             place,
             error,
-            tuple(yardstick.distance(rows(other, self._tokens)) for other in made),
-            tuple(np.take_along_axis(found, at, axis=1)[:, 0].tolist()),
-            tuple(np.take_along_axis(right, at, axis=1)[:, 0].tolist()),
+            tuple(yardstick.distance(rows(other, self._tokens)).extent for other in made),
+            np.take_along_axis(found, at, axis=1)[:, 0].astype(np.float64),
+            np.take_along_axis(right, at, axis=1)[:, 0],
         )
 
     def _single(self, args: tuple[Any, ...], which: int) -> list[Any]:

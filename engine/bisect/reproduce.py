@@ -88,8 +88,8 @@ def own_error(
         min(excess.times, sys.float_info.max),
         excess.position,
         excess.channel,
-        own.made[excess.position],
-        own.expected[excess.position],
+        float(own.made[excess.position]),
+        float(own.expected[excess.position]),
         {"target": "cpu", **device, "backend": ran.facts["backend"], "precision": ran.facts["precision"]},
     )
 

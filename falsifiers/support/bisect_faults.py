@@ -8,12 +8,11 @@ from typing import Any
 from unittest import mock
 
 from engine.bisect import judge, replay
-from engine.bisect.distance import Floor
+from engine.bisect.bisection import Bisection
+from engine.bisect.distance import MARGIN, Floor
 from engine.bisect.judge import Cell
 from engine.bisect.places import Array
 from engine.bisect.witness import Precision
-
-_FLOOR = "engine.bisect.distance.Floor.of"
 
 
 @contextmanager
@@ -31,12 +30,12 @@ def the_last_is_named() -> Iterator[None]:
 @contextmanager
 def the_floor_is_ten_times_higher() -> Iterator[None]:
     """Nothing below ten floors is seen."""
-    right = Floor.of
+    right = Bisection.judgement
 
-    def higher(noise: Any, margin: float) -> Floor:
-        return right(noise, 10 * margin)
+    def blind(bisection: Bisection, *, margin: float = MARGIN, **how: Any) -> Any:
+        return right(bisection, margin=10 * margin, **how)
 
-    with mock.patch(_FLOOR, higher):
+    with mock.patch.object(Bisection, "judgement", blind):
         yield
 
 
@@ -48,7 +47,7 @@ def the_floor_is_ignored() -> Iterator[None]:
     def ignored(noise: Any, margin: float) -> Floor:
         return right([], margin)
 
-    with mock.patch(_FLOOR, ignored):
+    with mock.patch.object(Floor, "of", ignored):
         yield
 
 
