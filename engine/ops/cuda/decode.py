@@ -6,12 +6,22 @@ Nothing here waits for the host, so a captured graph may hold it.
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
 from engine.gguf.types import GgmlType, layout
+
+log = logging.getLogger(__name__)
+
+
+@functools.cache
+def warn(type_: GgmlType) -> None:
+    """Name a type in the log, once."""
+    log.warning("%s has no kernel; its weights are decoded to float32 on the device at every use", type_.name)
 
 
 def decode(type_: GgmlType, raw: Any) -> Any:

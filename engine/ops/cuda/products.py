@@ -122,6 +122,7 @@ def largest(values: Any) -> Any:
 
 
 def _decoded(x: Any, weight: DeviceWeight) -> Any:
+    decode.warn(weight.type)
     rows, columns = weight.shape
     out = _new(x, x.shape[0], rows)
     step = max(1, DECODED_WEIGHTS_AT_ONCE // max(columns, 1))

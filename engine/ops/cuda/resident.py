@@ -8,8 +8,6 @@ uploaded at their first use and kept with the model that runs (`residence`). Nor
 
 from __future__ import annotations
 
-import functools
-import logging
 from typing import Any
 
 import torch
@@ -40,8 +38,6 @@ _LOG2_E = 1.4426950408889634
 # more slots than any cache has, and half of what an int32 holds
 _ALL = 1 << 30
 
-log = logging.getLogger(__name__)
-
 multiply_all, add_product, gated_product, rope_append = (
     fused.multiply_all, fused.add_product, fused.gated_product, fused.rope_append
 )  # fmt: skip
@@ -64,11 +60,6 @@ def vector(values: F32) -> Any:
     return values if isinstance(values, torch.Tensor) else residence.vector(values)
 
 
-@functools.cache
-def _warn_slow(kind: GgmlType) -> None:
-    log.warning("%s has no kernel; its weights are decoded to float32 on the device at every use", kind.name)
-
-
 def embedding(weight: Weight, token_ids: I64) -> Any:
     """Rows of `weight` (V, D) named by token_ids (T,), decoded: (T, D).
 
@@ -81,7 +72,7 @@ def embedding(weight: Weight, token_ids: I64) -> Any:
         raise ShapeError(f"{weight.name}: token id {bad} is outside 0..{vocab_size - 1}")
     ids = inputs.token_ids.put(token_ids)
     if weight.type not in KERNEL_TYPES:
-        _warn_slow(weight.type)
+        decode.warn(weight.type)
         return decode.decode(weight.type, upload(weight).planes["raw"][ids])
     out = torch.empty((ids.shape[0], size), dtype=torch.float32, device=ids.device)
     planes = list(upload(weight).planes.values())
@@ -114,8 +105,6 @@ def exact_matmul(x: Any, weight: Weight) -> Any:
 
 
 def _product(x: Any, weight: Weight, *, exact: bool) -> Any:
-    if weight.type not in KERNEL_TYPES:
-        _warn_slow(weight.type)
     return products.matmul(settled(x).contiguous(), upload(weight), exact=exact)
 
 

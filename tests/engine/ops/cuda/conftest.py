@@ -14,6 +14,7 @@ COMPILING = [
     "test_compiled.py",
     "test_configs.py",
     "test_shown_launches.py",
+    "test_sources.py",
     "test_under_interpreter.py",
     "test_workspace.py",
 ]

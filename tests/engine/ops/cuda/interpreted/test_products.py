@@ -12,7 +12,7 @@ from engine import quant
 from engine.errors import ShapeError
 from engine.gguf.types import GgmlType
 from engine.ops import cuda, reference
-from engine.ops.cuda import configs, exact, launch, products, resident, target, weights
+from engine.ops.cuda import configs, decode, exact, launch, products, resident, target, weights
 from engine.ops.cuda.launch import Launch
 from engine.ops.cuda.sums import Sum
 from engine.ops.protocol import Weight
@@ -196,8 +196,15 @@ def test_wrong_width_is_refused() -> None:
         cuda.matmul(draw(1, 512), packed(GgmlType.Q4_K, 3, 256))
 
 
+def test_a_slow_type_among_fused_products_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    """As in a layer, where no product passes through `matmul`."""
+    decode.warn.cache_clear()
+    resident.multiply_all(target.put(draw(1, 256)), [packed(GgmlType.Q3_K, 6, 256)])
+    assert [record.getMessage().partition(" ")[0] for record in caplog.records] == ["Q3_K"]
+
+
 def test_types_without_a_kernel_are_decoded_and_named(caplog: pytest.LogCaptureFixture) -> None:
-    resident._warn_slow.cache_clear()
+    decode.warn.cache_clear()
     weight, x = packed(GgmlType.Q5_K, 6, 512), draw(2, 512)
     assert relative(cuda.matmul(x, weight), product(x, weight)) <= 1e-6
     np.testing.assert_array_equal(cuda.embedding(weight, np.array([5])), reference.embedding(weight, np.array([5])))
