@@ -14,6 +14,9 @@ Each part is a process of its own with a time limit. What it prints is printed a
 the table in engine/ops/cuda/README.md), goals.txt, log.txt, pictures where matplotlib is at hand, and evidence.tar.gz,
 contracts and evidence as they are, are written after each, so that nothing is lost with a later one.
 
+What a phase had no time for is named at the end: `--only evidence --contracts A,B` goes on there, and
+`pv evidence merge` joins what two machines have found.
+
 Nothing needs to be installed: packages on PYTHONPATH will do, `pack.py` brings those that are missing. Exit status 1:
 something was refuted. 4: no GPU, or something could not be decided or measured, which is said.
 """
@@ -43,7 +46,7 @@ _FOR_GPU = re.compile(r"^ *targets: *\[[^\]]*\bcuda\b(?!-)", re.MULTILINE)
 PHASES = ("evidence", "speed", "rest")
 LIMIT_S = 570.0
 """Of a phase: a call of ten minutes."""
-LIMITS = {"gate": 90.0, "rest": 180.0}
+LIMITS = {"gate": 90.0, "discharge": 300.0, "rest": 180.0}
 """Of a part, where it is less. Most of the time goes into compiling kernels, once per machine."""
 FIRST = (
     "cuda-products", "cuda-layers", "cuda-kernels", "cuda-overlap", "cuda-model", "cpu-vs-gpu-output-parity",
@@ -112,6 +115,7 @@ class Call:
     ) -> None:
         self.out, self.smoke, self.python, self.version, self.device = out, smoke, python, version, device
         self.environment = environment(smoke)
+        self.contracts = _contracts()
         self.slower = SMOKE_SLOWER if smoke else 1
         self.budget = Budget(limit_s * self.slower, out / "log.txt")
         self.reports: dict[str, Any] = {}
@@ -125,9 +129,9 @@ class Call:
             self.budget.skip("discharge", f"cannot run, missing: {', '.join(lacking)}")
             print("\n".join(packages.advice(lacking)))
             return
-        for contract in _contracts():
+        for contract in self.contracts:
             command = [self.python, "-m", "pv", "discharge", contract, "--target", "cuda"]
-            self._part(f"discharge {contract}", command + ["--dry-run"] * self.smoke)
+            self._part(f"discharge {contract}", command + ["--dry-run"] * self.smoke, limit_s=LIMITS["discharge"])
             with tarfile.open(self.out / "evidence.tar.gz", "w:gz") as archive:
                 for folder in ("contracts", "evidence"):
                     archive.add(ROOT / folder, folder)
@@ -199,6 +203,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT / "build/cuda", help="folder for what was found; build/cuda")
     parser.add_argument("--only", choices=PHASES, help="one phase of it")
+    parser.add_argument("--contracts", metavar="A,B", help="of the evidence, those that another call had no time for")
     parser.add_argument("--limit", type=float, default=LIMIT_S, metavar="SECONDS", help="for each phase")
     parser.add_argument("--version", help="for the table; default what git says")
     parser.add_argument(
@@ -223,6 +228,8 @@ def main() -> int:
             options.out, smoke=options.smoke, limit_s=options.limit, python=python, device=device,
             version=(options.version or version()) + " (smoke: a tiny model)" * options.smoke,
         )  # fmt: skip
+        if options.contracts:
+            call.contracts = options.contracts.split(",")
         for phase in phases:
             call.budget.begin()
             getattr(call, phase)()
