@@ -246,7 +246,7 @@ class Llm:
         self.file.check_unchanged()
         self._start(prompt_ids)
         timings = Timings()
-        stream = self.tokenizer.stream()
+        stream = self.tokenizer.stream(continues=True)
         token_ids: list[int] = []
         pieces: list[str] = []
 

@@ -90,11 +90,13 @@ class Tokenizer:
         ids: list[int] = self._bpe.encode(text, add_special_tokens=False).ids
         return ids
 
-    def stream(self, *, skip_special: bool = True) -> TextStream:
+    def stream(self, *, skip_special: bool = True, continues: bool = False) -> TextStream:
         """An incremental decoder.
 
         Args:
             skip_special: leave the control tokens and the unknown token out of the text.
+            continues: the ids follow others, as an answer follows its prompt: a space that comes first is the model's
+                own and stays, as in llama.cpp, and not one that encoding puts before each text.
         """
 
         def bytes_of(token_id: int) -> bytes:
@@ -104,7 +106,7 @@ class Tokenizer:
                 return b"" if skip_special else token.encode("utf-8", "replace")
             return token.encode("utf-8", "replace") if token_id in self._user_defined else self._text_bytes(token)
 
-        return TextStream(bytes_of, drop_space=self.vocabulary.add_space_prefix)
+        return TextStream(bytes_of, drop_space=self.vocabulary.add_space_prefix and not continues)
 
     def _text_bytes(self, token: str) -> bytes:
         """Bytes that the text of a normal token stands for."""
@@ -112,13 +114,13 @@ class Tokenizer:
             return token_bytes(token)
         return self._bytes.get(token) or token.replace(sentencepiece.SPACE, " ").encode("utf-8", "replace")
 
-    def decode(self, token_ids: Iterable[int], *, skip_special: bool = True) -> str:
-        """Text of all ids; bytes that form no character become U+FFFD.
+    def decode(self, token_ids: Iterable[int], *, skip_special: bool = True, continues: bool = False) -> str:
+        """Text of all ids, see `stream`; bytes that form no character become U+FFFD.
 
         Raises:
             TokenizerError: an id is outside the vocabulary.
         """
-        stream = self.stream(skip_special=skip_special)
+        stream = self.stream(skip_special=skip_special, continues=continues)
         return "".join([*map(stream.push, token_ids), stream.finish()])
 
     def _check(self, token_id: int) -> None:

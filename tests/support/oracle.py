@@ -140,10 +140,8 @@ def compare_greedy(llm: Llm, peer: Peer, ids: list[int], found: Comparison) -> N
         found.differences.append(
             f"greedy: the peer ends after {len(theirs)} tokens, {theirs[-1:]} is no end token here"
         )
-    # Half a character at the end is shown here, and held back there. A first word's space is dropped here, where the
-    # vocabulary puts one before each text, and kept there.
-    expected = text.removeprefix(" ") if llm.tokenizer.vocabulary.add_space_prefix else text
-    if (said := llm.tokenizer.decode(theirs)).rstrip("\ufffd") != expected.rstrip("\ufffd"):
+    # Half a character at the end is shown here, and held back there.
+    if (said := llm.tokenizer.decode(theirs, continues=True)).rstrip("\ufffd") != text.rstrip("\ufffd"):
         found.differences.append(f"greedy text of the same ids: {said[:60]!r}, peer {text[:60]!r}")
     at = 0
     while at < len(theirs):

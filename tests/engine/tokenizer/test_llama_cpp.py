@@ -128,6 +128,17 @@ def test_sentencepiece_without_a_space_in_front(tmp_path: Path) -> None:
     assert tokenizer.decode(tokenizer.encode(" lead", special=False)) == " lead"
 
 
+def test_the_space_before_an_answer_is_the_models_own(tmp_path: Path) -> None:
+    """A whole text begins with the space that encoding put there; what continues one does not, as in llama.cpp."""
+    with open_gguf(vocabularies.write(tmp_path / "v.gguf", vocabularies.SENTENCEPIECE)) as file:
+        tokenizer = Tokenizer.from_gguf(file)
+    text = "def f(x):\n    return x"
+    ids = tokenizer.encode(text, special=False)
+    assert tokenizer.token(ids[0]).startswith("▁")
+    assert tokenizer.decode(ids) == text
+    assert tokenizer.decode(ids, continues=True) == " " + text
+
+
 def test_sentencepiece_ids_without_names_are_those_it_gives_out(tmp_path: Path) -> None:
     with open_gguf(vocabularies.write(tmp_path / "v.gguf", "sentencepiece")) as file:
         tokenizer = Tokenizer.from_gguf(file)
