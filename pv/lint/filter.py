@@ -10,7 +10,7 @@ from pv.lint.context import LintContext
 from pv.lint.known import Entry, Identity
 from pv.lint.rule import Rule
 from pv.load import Loaded
-from pv.schema.contract import Contract, Suppression
+from pv.schema.contract import MAX_SUPPRESSION_DAYS, Contract, Suppression
 from pv.schema.finding import Finding
 
 
@@ -26,13 +26,14 @@ def without_suppressed(
 ) -> tuple[Kept, tuple[tuple[str, int], ...]]:
     """Findings that no contract suppresses, and the suppressions of these rules that hid nothing.
 
-    An expired suppression, and one of a rule that cannot be suppressed, hides nothing and has its own finding.
+    A suppression that has expired or lasts too long, and one of a rule that cannot be suppressed, hides nothing and has
+    its own finding.
     """
     able = {rule.name for rule in rules if rule.suppressible}
     by_rule: dict[tuple[str, str], list[tuple[Loaded, int]]] = {}
     for loaded, contract in context.readable:
         for index, item in enumerate(contract.suppress):
-            if item.rule in able and item.until >= context.today:
+            if item.rule in able and 0 <= (item.until - context.today).days <= MAX_SUPPRESSION_DAYS:
                 for subject in _subjects(contract, item):
                     by_rule.setdefault((item.rule, subject), []).append((loaded, index))
     kept: list[Finding] = []

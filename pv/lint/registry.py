@@ -47,6 +47,7 @@ from pv.lint.rules.not_a_mapping import NotAMapping
 from pv.lint.rules.not_utf_8 import NotUtf8
 from pv.lint.rules.orphan_marker import OrphanMarker
 from pv.lint.rules.parameter_bound_partially import ParameterBoundPartially
+from pv.lint.rules.perpetual_suppression import PerpetualSuppression
 from pv.lint.rules.perpetual_waiver import PerpetualWaiver
 from pv.lint.rules.placeholder_text import PlaceholderText
 from pv.lint.rules.prose_test_reference import ProseTestReference
@@ -128,6 +129,7 @@ RULES: tuple[Rule, ...] = (
     NotUtf8(),
     OrphanMarker(),
     ParameterBoundPartially(),
+    PerpetualSuppression(),
     PerpetualWaiver(),
     PlaceholderText(),
     ProseTestReference(),

@@ -161,6 +161,10 @@ class Waiver(Model):
     """Last day on which it counts, at most a year ahead, such as 2027-01-31."""
 
 
+MAX_SUPPRESSION_DAYS = 366
+"""Longest that a suppression may last from today; one that lasts longer hides nothing."""
+
+
 class Suppression(Model):
     """A finding of `pv lint` that somebody decided to live with, until a date."""
 
@@ -173,7 +177,7 @@ class Suppression(Model):
     owner: Text
     """Who answers for it."""
     until: Date
-    """Last day on which it counts, such as 2027-01-31."""
+    """Last day on which it counts, at most a year ahead, such as 2027-01-31."""
 
 
 class FalsifierDischarge(Model):

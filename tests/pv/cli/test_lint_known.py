@@ -63,6 +63,12 @@ class TestSuppressions:
         put(project, FORMAT + suppression(until=days(-1)))
         assert concise(project) == ["missing-reference", "expired-suppression", f"{TOTALS} 2 warnings."]
 
+    def test_one_that_lasts_longer_than_a_year_hides_nothing(self, project):
+        put(project, FORMAT + suppression(until=days(366)))
+        assert concise(project) == [f"{TOTALS} 0 errors, 0 warnings; 1 suppressed."]
+        put(project, FORMAT + suppression(until=days(367)))
+        assert concise(project) == ["missing-reference", "perpetual-suppression", f"{TOTALS} 2 warnings."]
+
     def test_a_finding_in_a_test_file_belongs_to_the_contract_that_names_it(self, project):
         put(project, CONTRACT + suppression("missing-marker", "FALSIFY-DOUBLE-001"))
         test = project.folder / "checks/test_double.py"
