@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,13 @@ from engine.gguf.types import GgmlType
 from support.q4k import ROOT, environment
 
 README = ROOT / "engine/ops/cuda/README.md"
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """One of the scripts, which find each other beside them."""
+    monkeypatch.syspath_prepend(str(ROOT / "tests/bench/cuda"))
+    return import_module
 
 
 def report(**speeds: float) -> dict[str, Any]:
@@ -110,6 +120,59 @@ def test_missing_packages_are_named_with_what_to_do() -> None:
 def test_packages_named_are_those_that_the_project_asks_for(group: dict[str, str]) -> None:
     project = (ROOT / "pyproject.toml").read_text()
     assert all(f'"{package}>=' in project for package in group.values())
+
+
+def test_a_pack_has_all_that_pv_needs_but_what_a_gpu_machine_has(script: Callable[[str], Any]) -> None:
+    pack = script("pack")
+    calls = pack.commands("3.12", Path("site"))
+    named = {word for call in calls for word in call}
+    assert named & set(packages.DISCHARGE.values()) == set(packages.DISCHARGE.values()) - set(pack.THERE)
+    pinned = {line.partition("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    assert {package.lower() for package in packages.DISCHARGE.values()} <= pinned
+    assert all(call[call.index("--python-version") + 1] == "3.12" for call in calls)
+
+
+def test_a_part_that_cannot_start_is_noted(tmp_path: Path) -> None:
+    done = Budget(9.0, tmp_path / "log.txt").run("none", ["no-such-program"], limit_s=5, root=tmp_path, environment={})
+    assert done.status is None
+    assert done.note.startswith("not started: ")
+
+
+def test_what_a_part_prints_is_kept_while_it_runs(tmp_path: Path) -> None:
+    """The log has the line before the part ends: the part itself looks."""
+    log = tmp_path / "log.txt"
+    program = (
+        "import sys, time; print('early', flush=True)\n"
+        f"while 'early' not in open({str(log)!r}).read().splitlines(): time.sleep(0.01)"
+    )
+    assert Budget(60.0, log).run(
+        "part", [sys.executable, "-c", program], limit_s=30, root=tmp_path, environment={}
+    ).status == 0  # fmt: skip
+
+
+def test_contracts_for_a_gpu_are_in_order_of_what_they_tell(script: Callable[[str], Any]) -> None:
+    run = script("run")
+    found = run._contracts()
+    assert found[: len(run.FIRST)] == list(run.FIRST)
+    assert len(found) == len(set(found)) > len(run.FIRST)
+    assert "cuda-machine" not in found, "needs a compiler alone"
+
+
+def test_a_part_that_fails_keeps_what_others_found(tmp_path: Path, script: Callable[[str], Any]) -> None:
+    """Decode measured, prefill not: the row has the one, results.json both parts, and the status says it."""
+    call = script("run").Call(
+        tmp_path, smoke=False, limit_s=60, python=sys.executable, version="v1", device={"target": "cuda:sm_90"}
+    )
+    call.reports["qwen2.5-7b decode"] = report(decode_0=650)
+    call.reports["qwen2.5-7b decode, no dependent launch"] = report(decode_0=580)
+    call._part("qwen2.5-7b prefill", [sys.executable, "-c", "exit(3)"])
+    assert call.finish() == 4
+    rows = (tmp_path / "row.md").read_text().splitlines()
+    assert rows[0].startswith("| v1 | cuda:sm_90 | 650 |")
+    assert rows[1].startswith("| v1, no dependent launch | cuda:sm_90 | 580 |")
+    kept = json.loads((tmp_path / "results.json").read_text())
+    assert [part["status"] for part in kept["parts"]] == [3]
+    assert len(kept["reports"]) == 2
 
 
 def test_without_a_gpu_one_line_says_so(tmp_path: Path) -> None:
