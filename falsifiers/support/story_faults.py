@@ -273,3 +273,10 @@ def one_scale_for_a_row_of_activations() -> Seeded:
             scales.reshape(len(x), -1)[...] = step
 
     return mock.patch.object(activations, "quantise", coarse)
+
+
+def device_leaves_out_the_sigmoid() -> Seeded:
+    """The device alone multiplies gate and up, in prompts of more than 8 tokens."""
+    from engine.ops.cuda import fused
+
+    return mock.patch.object(fused, "swiglu", lambda gate, up: gate * up)
