@@ -11,6 +11,7 @@ given back, so that one copy is resident. Other types, and everything that is no
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,66 +19,20 @@ import numpy as np
 from engine.errors import BackendError, ShapeError
 from engine.gguf.types import GgmlType, layout
 from engine.ops import cpu
-from engine.ops.cpu import activations, floats, interleave
-from engine.ops.cpu.dots import sum_planes
+from engine.ops.cpu import floats, interleave
 from engine.ops.cpu.footprint import release_compiler
 from engine.ops.cpu.interleave import Interleaved, _Release
 from engine.ops.cpu.isa import Isa, choose
-from engine.ops.cpu.jobs import job, swiglu_job
+from engine.ops.cpu.jobs import swiglu_job
 from engine.ops.cpu.pool import cores, shared
+from engine.ops.cpu.products import Products
 from engine.ops.protocol import F32, I64, Weight
 from engine.ops.rotary import PLAIN, Rotary
 
 PLANES = {"q8": 1, "q16": 2}
 
-# A part of a job reads at least this many bytes of weights: some 10 us of work.
-_PART_BYTES = 1 << 17
-_PARTS_PER_THREAD = 8
 # With each row of the mapped file the kernel maps 64 KiB around it, or as much as 2 MiB.
 _ROWS_AT_ONCE = 8
-
-_OFFSETS = {GgmlType.Q6_K: (16, -32), GgmlType.Q5_0: (32, -16), GgmlType.Q8_0: (32, -128)}
-
-
-class _Plan:
-    """Everything about one product but its input and output: buffers for the activations, the words of the job.
-
-    Kept for products with one token, of which decoding does some hundred per token; making it takes 20 us.
-    """
-
-    def __init__(self, weight: Weight, packed: Interleaved, planes: int, tokens: int, ops: IntegerOps) -> None:
-        rows, columns = weight.shape
-        block = layout(weight.type)[0]
-        self._sizes = (planes, block)
-        self._tokens, self._columns, self._pool = tokens, columns, ops.pool
-        self._values = np.empty(tokens * planes * columns, np.int8)
-        self._scales = np.empty(tokens * (columns // block), np.float32)
-        self._offsets = _OFFSETS.get(weight.type)
-        if self._offsets:
-            stride = columns // self._offsets[0] * 4
-            self._sums = np.empty(tokens * planes * stride // 4, np.int32)
-        else:
-            stride = columns // 32
-            self._sums = np.empty(tokens * sum_planes(planes) * stride, np.int8)
-        bytes_ = packed.data.nbytes * tokens
-        self._parts = max(1, min(bytes_ // _PART_BYTES, ops.pool.threads * _PARTS_PER_THREAD))
-        self._function = int(job(weight.type, planes, ops.isa, many=tokens > 1).address)
-        addresses = (array.ctypes.data for array in (self._values, self._scales, self._sums))
-        first = (packed.data.ctypes.data, packed.group_bytes, packed.groups, columns)
-        self._words = np.array([*first, *addresses, stride, tokens, 0, rows, self._parts], np.int64)
-        self._address = self._words.ctypes.data
-
-    def run(self, x: F32, out: F32) -> None:
-        """Quantise x (T, K) and fill out (T, N)."""
-        planes, block = self._sizes
-        activations.quantise(floats.contiguous(x), planes, block, self._values, self._scales)
-        if self._offsets:
-            part, factor = self._offsets
-            activations.offsets(self._values, self._tokens * planes, self._columns, part, factor, self._sums)
-        else:
-            activations.digits(self._values, self._tokens, planes, self._columns, self._sums)
-        self._words[9] = out.ctypes.data
-        self._pool.run(self._function, self._address, self._parts)
 
 
 class IntegerOps:
@@ -106,7 +61,7 @@ class IntegerOps:
         self._planes = PLANES[precision]
         self.pool = shared(cores() if threads is None else threads)
         # The Weight is kept with its rearranged form: an address in memory names it only as long as it lives.
-        self._plans: dict[int, _Plan] = {}
+        self._plans: dict[tuple[int, ...], Products] = {}
         self._one_plan_at_a_time = threading.Lock()
         self._weights: dict[int, tuple[Weight, Interleaved]] = share._weights if share else {}
 
@@ -130,8 +85,8 @@ class IntegerOps:
             weight = Weight("nothing", kind, (1, columns), np.zeros((1, size), np.uint8))
             packed = interleave.interleave(weight, self.isa.lanes, 1)
             for tokens in (1, 2):
-                x = np.zeros((tokens, columns), np.float32)
-                _Plan(weight, packed, self._planes, tokens, self).run(x, np.empty((tokens, 1), np.float32))
+                products = Products([packed] * 2, tokens, self._planes, self.isa, self.pool)
+                products.run(np.zeros((tokens, columns), np.float32))
         x, heads = np.ones((1, 2), np.float32), np.ones((1, 1, 2), np.float32)
         first = np.zeros(1, np.int64)
         self.rms_norm(x, x[0], eps=1.0)
@@ -156,22 +111,46 @@ class IntegerOps:
         """
         if weight.type not in interleave.TYPES:
             return floats.matmul(self.pool, x, weight)
-        rows, columns = weight.shape
-        if x.shape[1] != columns:
-            raise ShapeError(f"{weight.name}: rows have {columns} weights, the activation has {x.shape[1]} values")
+        return self._products(x, (weight,))[0]
+
+    def multiply_all(self, x: F32, weights: Sequence[Weight]) -> Sequence[F32]:
+        """As `engine.ops.fused.multiply_all`: x is quantised once, the threads meet once.
+
+        Raises:
+            ShapeError: the rows of x and of a weight differ in length.
+        """
+        if any(weight.type not in interleave.TYPES for weight in weights):
+            return [self.matmul(x, weight) for weight in weights]
+        return self._products(x, weights)
+
+    def gated_product(self, x: F32, gate: Weight, up: Weight) -> tuple[F32, F32, F32]:
+        """As `engine.ops.fused.gated_product`.
+
+        Raises:
+            ShapeError: the rows of x and of a weight differ in length.
+        """
+        left, right = self.multiply_all(x, (gate, up))
+        return left, right, self.swiglu(left, right)
+
+    def _products(self, x: F32, weights: Sequence[Weight]) -> list[F32]:
         tokens = x.shape[0]
-        out = np.empty((tokens, rows), np.float32)
-        if out.size == 0:
-            return out
-        if tokens == 1:
-            plan = self._plans.get(id(weight))
-            if plan is None:
-                plan = self._plans[id(weight)] = _Plan(weight, self._packed(weight), self._planes, 1, self)
-            with self._one_plan_at_a_time:
-                plan.run(x, out)
-        else:
-            _Plan(weight, self._packed(weight), self._planes, tokens, self).run(x, out)
-        return out
+        for weight in weights:
+            if x.shape[1] != weight.shape[1]:
+                lengths = f"rows have {weight.shape[1]} weights, the activation has {x.shape[1]} values"
+                raise ShapeError(f"{weight.name}: {lengths}")
+        if not tokens * sum(weight.shape[0] for weight in weights):
+            return [np.empty((tokens, weight.shape[0]), np.float32) for weight in weights]
+        if tokens > 1:
+            return self._planned(weights, tokens).run(x)
+        key = tuple(map(id, weights))
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = self._planned(weights, 1)
+        with self._one_plan_at_a_time:
+            return plan.run(x)
+
+    def _planned(self, weights: Sequence[Weight], tokens: int) -> Products:
+        return Products([self._packed(weight) for weight in weights], tokens, self._planes, self.isa, self.pool)
 
     def _packed(self, weight: Weight) -> Interleaved:
         found = self._weights.get(id(weight))

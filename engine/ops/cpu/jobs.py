@@ -33,7 +33,7 @@ from engine.ops.cpu.compiled import callback
 from engine.ops.cpu.dots import dot_tile
 from engine.ops.cpu.isa import Isa
 from engine.ops.cpu.kernels import ROWS_AT_ONCE, attention_heads, matmul_rows
-from engine.ops.cpu.llvm import bytes_at, floats_at, halves_at, integers_at
+from engine.ops.cpu.llvm import bytes_at, call_address, floats_at, halves_at, integers_at
 from engine.ops.cpu.silu import silu_times
 
 TILE = {Isa.VNNI: 8, Isa.AVX2: 4, Isa.PLAIN: 4}
@@ -59,6 +59,24 @@ def _make(kind: int, planes: int, isa: int, tile: int, lanes: int) -> Any:
                     kind, planes, tile, isa, lanes, packed + group * group_bytes, columns, values, scales, sums, stride,
                     token, tokens - 1, out + 4 * lanes * group, rows, rows - lanes * group,
                 )  # fmt: skip
+
+    return run
+
+
+@functools.cache
+def series_job() -> Any:
+    """Parts of several jobs, those of the first before those of the second; words: jobs, then each one's function,
+    arguments and parts."""
+
+    @callback(_SIGNATURE)
+    def run(words: Any, part: Any) -> None:
+        jobs = carray(words, 1)[0]
+        table = carray(words, 1 + 3 * jobs)
+        for at in range(1, 1 + 3 * jobs, 3):
+            if part < table[at + 2]:
+                call_address(table[at], table[at + 1], part)
+                return
+            part -= table[at + 2]
 
     return run
 

@@ -133,6 +133,26 @@ def test_result_does_not_depend_on_the_number_of_threads(threads: int) -> None:
         np.testing.assert_array_equal(several.matmul(x, weight), alone.matmul(x, weight))
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("tokens", [0, 1, 5])
+@pytest.mark.parametrize("precision", ["q8", "q16"])
+def test_products_in_one_go_equal_one_by_one_bitwise(precision: str, tokens: int, threads: int) -> None:
+    """Types that share an activation, types that do not, a large weight and one without rows, one in float32."""
+    ops, x = IntegerOps(precision, threads), activations(tokens, 512)
+    weights = [packed(type_, rows, 512) for type_, rows in zip([*TYPES, *TYPES], [29, 7, 3000, 0, 16] * 2, strict=True)]
+    for some in (weights, weights[:2], [*weights, packed(GgmlType.Q5_1, 3, 512)]):
+        found = ops.multiply_all(x, some)
+        for weight, product in zip(some, found, strict=True):
+            np.testing.assert_array_equal(product, IntegerOps(precision, 1).matmul(x, weight))
+    gate, up = packed(GgmlType.Q4_K, 100, 512), packed(GgmlType.Q6_K, 100, 512)
+    left, right, activated = ops.gated_product(x, gate, up)
+    np.testing.assert_array_equal(activated, ops.swiglu(ops.matmul(x, gate), ops.matmul(x, up)))
+    np.testing.assert_array_equal(left, ops.matmul(x, gate))
+    np.testing.assert_array_equal(right, ops.matmul(x, up))
+    with pytest.raises(ShapeError, match="rows have 512 weights, the activation has 256 values"):
+        ops.multiply_all(activations(1, 256), weights)
+
+
 def test_callers_from_several_threads_and_sleeping_workers() -> None:
     """After 50 ms every worker sleeps; the next job must wake or do without it."""
     ops = IntegerOps("q8", 3)

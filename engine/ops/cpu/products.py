@@ -1,0 +1,98 @@
+"""Products of one activation with one weight or several, in integers: one handover to the pool for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from engine.gguf.types import GgmlType, layout
+from engine.ops.cpu import activations, floats
+from engine.ops.cpu.blocks import sum_planes
+from engine.ops.cpu.interleave import Interleaved
+from engine.ops.cpu.isa import Isa
+from engine.ops.cpu.jobs import job, series_job
+from engine.ops.cpu.pool import Pool
+from engine.ops.protocol import F32
+
+# A part of a job reads at least this many bytes of weights: some 10 us of work.
+_PART_BYTES = 1 << 17
+_PARTS_PER_THREAD = 8
+
+_OFFSETS = {GgmlType.Q6_K: (16, -32), GgmlType.Q5_0: (32, -16), GgmlType.Q8_0: (32, -128)}
+
+
+class _Quantised:
+    """Buffers for the activations (T, K) as one type of weights, or several alike, takes them."""
+
+    def __init__(self, kind: GgmlType, planes: int, tokens: int, columns: int) -> None:
+        self._planes, self._tokens, self._columns = planes, tokens, columns
+        self._block = block = layout(kind)[0]
+        self._offsets = _OFFSETS.get(kind)
+        self._values = np.empty(tokens * planes * columns, np.int8)
+        self._scales = np.empty(tokens * (columns // block), np.float32)
+        if self._offsets:
+            self._stride = columns // self._offsets[0] * 4
+            self._sums = np.empty(tokens * planes * self._stride // 4, np.int32)
+        else:
+            self._stride = columns // 32
+            self._sums = np.empty(tokens * sum_planes(planes) * self._stride, np.int8)
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        """Addresses of values, scales and sums, and bytes of one plane of sums."""
+        return (self._values.ctypes.data, self._scales.ctypes.data, self._sums.ctypes.data, self._stride)
+
+    def fill(self, x: F32) -> None:
+        activations.quantise(x, self._planes, self._block, self._values, self._scales)
+        if self._offsets:
+            part, factor = self._offsets
+            rows = self._tokens * self._planes
+            activations.offsets(self._values, rows, self._columns, part, factor, self._sums)
+        else:
+            activations.digits(self._values, self._tokens, self._planes, self._columns, self._sums)
+
+
+class Products:
+    """Everything about the products of T tokens with some weights but their input and output.
+
+    Kept for products with one token, of which decoding does some hundred per token; making it takes 20 us or more.
+    """
+
+    def __init__(self, weights: Sequence[Interleaved], tokens: int, planes: int, isa: Isa, pool: Pool) -> None:
+        """Args:
+        weights: with rows of one length.
+        """
+        self._pool, self._tokens = pool, tokens
+        self._rows = [weight.shape[0] for weight in weights]
+        self._quantised: dict[object, _Quantised] = {}
+        self._words, series = [], [len(weights)]
+        for weight in weights:
+            rows, columns = weight.shape
+            alike = (layout(weight.type)[0], _OFFSETS.get(weight.type))
+            if alike not in self._quantised:
+                self._quantised[alike] = _Quantised(weight.type, planes, tokens, columns)
+            parts = max(1, min(weight.data.nbytes * tokens // _PART_BYTES, pool.threads * _PARTS_PER_THREAD))
+            place = (weight.data.ctypes.data, weight.group_bytes, weight.groups, columns)
+            words = np.array([*place, *self._quantised[alike].words, tokens, 0, rows, parts], np.int64)
+            self._words.append(words)
+            series += [job(weight.type, planes, isa, many=tokens > 1).address, words.ctypes.data, parts]
+        self._series = np.array(series, np.int64)
+        self._parts = sum(series[3::3])
+        if len(weights) == 1:
+            self._function, self._arguments = series[1:3]
+        else:
+            self._function, self._arguments = series_job().address, self._series.ctypes.data
+
+    def run(self, x: F32) -> list[F32]:
+        """Quantise x (T, K); one (T, N) per weight."""
+        x = floats.contiguous(x)
+        for quantised in self._quantised.values():
+            quantised.fill(x)
+        found = []
+        for words, rows in zip(self._words, self._rows, strict=True):
+            out = np.empty((self._tokens, rows), np.float32)
+            words[9] = out.ctypes.data
+            found.append(out)
+        self._pool.run(self._function, self._arguments, self._parts)
+        return found
