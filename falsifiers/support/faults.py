@@ -6,8 +6,8 @@ Each is a context manager without arguments that replaces one function of the en
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
 from types import ModuleType
@@ -171,6 +171,16 @@ def no_gpu_ignored() -> Iterator[None]:
         yield
 
 
+def _every_integer_product(product: Callable[..., Any]) -> AbstractContextManager[Any]:
+    """Take `product` (ops, x, weight) for every product of the fast precisions, those that share an input included."""
+    from engine.ops.cpu.integer import IntegerOps
+
+    def one_by_one(self: IntegerOps, x: Any, weights: Sequence[Any]) -> list[Any]:
+        return [product(self, x, weight) for weight in weights]
+
+    return mock.patch.multiple(IntegerOps, matmul=product, multiply_all=one_by_one)
+
+
 @contextmanager
 def integer_tile_rounds_otherwise() -> Iterator[None]:
     """Products of several tokens join their blocks in another order than those of one."""
@@ -182,7 +192,7 @@ def integer_tile_rounds_otherwise() -> Iterator[None]:
         out = original(self, x, weight)
         return out if len(x) == 1 else out * np.float32(1 + 2.0**-22)
 
-    with mock.patch.object(IntegerOps, "matmul", otherwise):
+    with _every_integer_product(otherwise):
         yield
 
 
@@ -199,17 +209,16 @@ def integer_weights_decoded() -> Iterator[None]:
     from engine import quant
     from engine.gguf.types import GgmlType
     from engine.ops.cpu import floats
-    from engine.ops.cpu.integer import IntegerOps
 
     copies: dict[int, Any] = {}
 
-    def decoded(self: IntegerOps, x: Any, weight: Any) -> Any:
+    def decoded(self: Any, x: Any, weight: Any) -> Any:
         if id(weight) not in copies:
             values = np.ascontiguousarray(quant.decode(weight.type, weight.data))
             copies[id(weight)] = weight, replace(weight, type=GgmlType.F32, data=values.view(np.uint8))
         return floats.matmul(self.pool, x, copies[id(weight)][1])
 
-    with _in_child_too("integer_weights_decoded"), mock.patch.object(IntegerOps, "matmul", decoded):
+    with _in_child_too("integer_weights_decoded"), _every_integer_product(decoded):
         yield
 
 
@@ -232,10 +241,9 @@ def integer_weights_copied() -> Iterator[None]:
 def integer_products_by_decoding() -> Iterator[None]:
     """The fast precisions multiply as float32 does: weights decoded at every use."""
     from engine.ops.cpu import floats
-    from engine.ops.cpu.integer import IntegerOps
 
-    def slow(self: IntegerOps, x: Any, weight: Any) -> Any:
+    def slow(self: Any, x: Any, weight: Any) -> Any:
         return floats.matmul(self.pool, x, weight)
 
-    with mock.patch.object(IntegerOps, "matmul", slow):
+    with _every_integer_product(slow):
         yield
