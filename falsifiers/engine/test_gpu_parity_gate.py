@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
 import pytest
 
 from engine.errors import BackendError
 from engine.llm import Llm
 from engine.models import parity_gate
 from engine.models.protocol import Model
-from engine.ops.protocol import F32
 from falsifiers.support import cuda, cuda_models, host_device, prompts
 from falsifiers.support.recorder import Recorder
 
 STEPS = 5
 """The end of the prompt, and four decode steps."""
-
-
-def _wrong_when_decoding(logits: F32, tokens: int) -> F32:
-    """As if keys of decoded tokens went to the wrong slot: the prompt is right, what follows is another text's."""
-    return logits if tokens > 1 else np.roll(logits, 1, axis=-1)
-
-
-WRONG: dict[str, dict[str, Any]] = {
-    "every logit": {"spoil": lambda logits, _: np.roll(logits, 1, axis=-1)},
-    "biases": {"dropped": "add_bias"},
-    "decode only": {"spoil": _wrong_when_decoding},
-    "NaN": {"spoil": lambda logits, _: logits * np.float32("nan")},
-}
 
 
 @pytest.mark.falsifies("FALSIFY-GPU-PARITY-GATE-001")
@@ -40,7 +25,7 @@ def test_no_wrong_device_is_loaded(pv: Recorder) -> None:
     gate_is_not_asked, gate_probes_one_token and gate_asks_for_the_bits.
     """
     loaded, unexplained = [], []
-    for name, defect in WRONG.items():
+    for name, defect in host_device.DEFECTS.items():
         try:
             with host_device.in_its_place(**defect), Llm.load(pv.model, backend="cuda"):
                 loaded.append(name)
@@ -55,7 +40,7 @@ def test_no_wrong_device_is_loaded(pv: Recorder) -> None:
     pv.ran_on({"target": "cpu"})
     pv.record("wrong devices loaded", len(loaded), limit=0, unit="devices")
     pv.record("refusals without the step", len(unexplained), limit=0, unit="refusals")
-    pv.record("wrong devices tried", len(WRONG), limit=4, unit="devices", bound="at_least")
+    pv.record("wrong devices tried", len(host_device.DEFECTS), limit=4, unit="devices", bound="at_least")
     pv.record("sound devices refused", int(bool(refused)), limit=0, unit="devices")
     pv.record("steps in the record of a sound device", steps, limit=STEPS, unit="steps", bound="at_least")
     assert not loaded, loaded

@@ -21,6 +21,20 @@ Spoil = Callable[[F32, int], F32]
 """(logits, tokens of this forward) to logits."""
 
 
+def _wrong_when_decoding(logits: F32, tokens: int) -> F32:
+    """As if keys of decoded tokens went to the wrong slot: the prompt is right, what follows is another text's."""
+    return logits if tokens > 1 else np.roll(logits, 1, axis=-1)
+
+
+DEFECTS: dict[str, dict[str, Any]] = {
+    "every logit": {"spoil": lambda logits, _: np.roll(logits, 1, axis=-1)},
+    "biases": {"dropped": "add_bias"},
+    "decode only": {"spoil": _wrong_when_decoding},
+    "NaN": {"spoil": lambda logits, _: logits * np.float32("nan")},
+}
+"""Arguments of `HostDevice` by what is wrong with it."""
+
+
 class HostDevice(on_device.OnDevice):
     """Takes the place of a model on a GPU: the CPU's operations with the roundings of CUDA, and a chosen defect."""
 

@@ -47,14 +47,15 @@ def known(root: Path, today: date) -> Known:
     """
     _, settings = load_settings(root)
     records = read_evidence(root / settings.evidence_dir).records
-    ran = any(serves(item.statement.predicate.ran_target or "", TARGET) for item in records)
+    if not any(serves(item.statement.predicate.ran_target or "", TARGET) for item in records):
+        return Known()  # nothing is FALSIFIED where nothing ran, and nothing DISCHARGED
     [answer] = gate.answer(root, settings, GATE, [TARGET], today=today).verdict.targets
     defects = tuple(
         Defect(row.ask.contract, row.ask.falsifier, max((str(item.expires) for item in row.waivers), default=""))
         for row in answer.rows
         if row.standing is Standing.FALSIFIED and serves(row.ask.on, TARGET)
     )
-    return Known(defects, ran, answer.answer is GateAnswer.YES)
+    return Known(defects, True, answer.answer is GateAnswer.YES)
 
 
 def misstatements(readme: str, version: str, said: Known) -> list[str]:

@@ -19,7 +19,6 @@ from engine.errors import BackendError
 from engine.llm import Llm
 from engine.models import load_model, parity_gate
 from engine.models.protocol import Model
-from falsifiers.engine.test_gpu_parity_gate import WRONG
 from falsifiers.support import host_device, prompts, story_faults, swiglu_band
 from pv.challenge import challenge_jobs
 from pv.config import load_settings
@@ -128,7 +127,7 @@ def llm() -> Iterator[Llm]:
 
 def test_one_token_sees_nothing_of_a_broken_decode(llm: Llm) -> None:
     """A device that is right about the prompt and wrong from the first decode step on."""
-    device = host_device.HostDevice(llm.file, load_model, **WRONG["decode only"])
+    device = host_device.HostDevice(llm.file, load_model, **host_device.DEFECTS["decode only"])
     ids = prompts.ids(llm)
     assert len(parity_gate.require(device, llm.model, ids, steps=0)) == 1
     with pytest.raises(BackendError, match="parity with the CPU fails at decode step 1: "):
