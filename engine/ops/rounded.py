@@ -48,10 +48,10 @@ class Rounded:
             x = in_8_bits(x) if x.shape[0] <= MATVEC_TOKENS else in_float16(x)
         return self._ops.matmul(x, weight)
 
-    def attention(self, q: F32, k: F32, v: F32, positions: I64) -> F32:
+    def attention(self, q: F32, k: F32, v: F32, positions: I64, *, window: int | None = None) -> F32:
         """As the backend's, on keys and values of float16."""
         k, v = (array.astype(np.float16).astype(np.float32) for array in (k, v))
-        return self._ops.attention(q, k, v, positions)
+        return self._ops.attention(q, k, v, positions, window=window)
 
 
 def in_8_bits(x: F32) -> F32:
