@@ -70,7 +70,7 @@ cuda: $(VENV)/.dev  ## on a machine with a GPU: discharge the CUDA contracts and
 triton-36: build/triton-36/.ready  ## the CUDA kernels with triton 3.6: interpreted, and compiled for sm_80 and sm_90 (10 minutes)
 	TRITON_INTERPRET=1 build/triton-36/bin/python -m pytest -q tests/engine/ops/cuda/interpreted
 	build/triton-36/bin/python -m pytest -q tests/engine/ops/cuda/test_compiled.py tests/engine/ops/cuda/test_unavailable.py
-	PV_TARGET=cuda-compiled build/triton-36/bin/python -m pytest -q falsifiers/engine/ops/cuda/test_cuda_machine.py
+	PV_TARGET=cuda-compiled build/triton-36/bin/python -m pytest -q falsifiers/engine/ops/cuda/test_cuda_machine.py falsifiers/engine/ops/cuda/test_cuda_overlap.py
 
 teacher: $(VENV)/.dev  ## train, export and evaluate the bundled model again (about an hour on two cores)
 	$(BIN)/python -m engine.teacher.train
