@@ -8,7 +8,7 @@ questions are asked at every place that `engine.trace` names, and none of them b
    rounding of activations, keys and values that a side says it does. A floor is `MARGIN` times the largest distance of
    a witness from the same arithmetic in float64 (`double`), over all positions, for two measures (`distance`): the root
    mean square over channels, and the worst channel. Both are relative to each channel's own size, so that an outlier
-   channel hides nothing. A margin of 3 is twice the most that right backends beside the witnesses were seen to need.
+   channel hides nothing. A margin of 3 is more than twice what right backends beside the witnesses were seen to need.
 
 2. *Is this operation wrong?* (`replay`) It is compared with float64 on the very input that the side had, read from its
    taps; the witnesses get this input too. What was wrong before does not count, and an operation that is off by twice

@@ -7,14 +7,15 @@ it: a fused kernel, a cache, a buffer. What its tap is off beyond that was inher
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from engine.bisect.bisection import Bisection
 from engine.bisect.distance import MARGIN, Excess
 from engine.bisect.judge import First, Judgement
 from engine.bisect.places import Place
 from engine.bisect.session import GOLDEN
-from engine.ops import load_ops
 from engine.ops.protocol import Ops
 from engine.parity.sides import Live, load, parse
 
@@ -61,6 +62,5 @@ def host_ops(side: Live) -> Ops:
     """The operations of a side, on numpy arrays."""
     if side.name.backend != "cuda":
         return side.llm.ops
-    ops = load_ops("cuda")
-    exact: Ops = getattr(ops, "exact", ops) if side.name.precision == "f32" else ops
-    return exact
+    # both take and give numpy; what the model itself runs on are tensors that stay on the device
+    return cast("Ops", import_module("engine.ops.cuda" + (".exact" if side.name.precision == "f32" else "")))

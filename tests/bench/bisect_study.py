@@ -5,12 +5,12 @@
 Prints three figures and every case that went wrong; ends with 1 if one of them is not met.
 
     named        of at least 100 random faults (operation, layer, shape, 2 to 20 times the floor) on two CPU backends in
-                 three precisions: how often the verdict is 'a is wrong' and the first place is that of the fault
+                 three precisions: how often the verdict is 'b is wrong' and the first place is that of the fault
     blamed       of at least 50 pairs that differ by legitimate noise (backend, precision, order, threads, keys and
                  values as float16) over several prompts, with and without a golden forward: how often a side is blamed
     too noisy    an exact backend beside a noisy reference, without a golden forward: always 'too noisy', never 'wrong'
 
-Besides, the largest own error of right sides in units of the largest witness: the margin is twice that.
+Besides, the largest own error of right sides in units of the largest witness: what the margin has to be above.
 Without the variable, threads of BLAS make it several times as long at these sizes.
 """
 
@@ -46,8 +46,8 @@ PROMPTS = (
     "Which day comes after Monday?",
     "Write a Python function to compute the nth Fibonacci number.",
 )
-# a fault on side a, beside a right side b
-FAULTY = (("cpu", "reference"), ("reference", "cpu"), ("cpu-q8", "reference"), ("cpu-q16", "cpu"))
+# a right side a, and a side b for a fault
+FAULTY = (("reference", "cpu"), ("cpu", "reference"), ("reference", "cpu-q8"), ("cpu", "cpu-q16"))
 # name and type of keys and values; None is the precision's own
 VARIANTS = (
     ("cpu", None), ("cpu", "f16"), ("cpu-q8", None), ("cpu-q8", "f32"), ("cpu-q16", None), ("cpu-q16", "f16"),
@@ -88,12 +88,12 @@ def study_faults(file: GgufFile, model: Model, count: int, rng: np.random.Genera
             session = record(Path(temporary), file, model, {"a": (a, None), "b": (b, None)}, prompt)
             bisection = Bisection(model, session)
             wanted = list(random_faults(bisection, share, rng))
-            with sides.load(sides.parse(a), file.path) as side:
+            with sides.load(sides.parse(b), file.path) as side:
                 for trial in trials(bisection, side, wanted):
                     total += 1
                     named += trial.is_right
                     if not trial.is_right:
-                        print(f"  MISSED {a} {trial.wanted}: {trial.verdict}, {trial.named}")
+                        print(f"  MISSED {b} {trial.wanted}: {trial.verdict}, {trial.named}")
             print(
                 f"  {a} beside {b}: {share} faults in {len({w.place for w in wanted})} places, so far {named}/{total}"
             )
@@ -129,14 +129,14 @@ def study_noisy(file: GgufFile, model: Model) -> tuple[int, int]:
     exact = [("cpu", None), ("reference", None)]
     noisy: list[Variant] = [("cpu-q8", None), ("cpu-q16", None), ("cpu", "f16"), ("reference", "f16")]
     found = total = 0
-    for a, b in itertools.product(exact, noisy):
+    for a, b in itertools.product(noisy, exact):
         with TemporaryDirectory() as temporary:
             session = record(Path(temporary), file, model, {"a": a, "b": b}, PROMPTS[total % len(PROMPTS)])
             verdict = Bisection(model, session).judgement().verdict
             total += 1
             found += verdict is Verdict.TOO_NOISY
             if verdict is not Verdict.TOO_NOISY:
-                print(f"  {a} beside {b}: {verdict}")
+                print(f"  {b} beside {a}: {verdict}")
     return found, total
 
 
