@@ -119,9 +119,19 @@ class _Sources:
             return True
         if place.returns is None:
             return True
-        returned = ast.unparse(place.returns).strip("'\"")
-        where, name = self.origin(source, returned)
-        return "ContextManager" in where.aliases.get(name, returned)
+        return "ContextManager" in self._written_out(source, ast.unparse(place.returns).strip("'\""))
+
+    def _written_out(self, source: _Source, name: str) -> str:
+        """What a name of a type stands for; followed through imports, also out of the package."""
+        seen: set[Path] = set()
+        while name not in source.aliases and name in source.imports and source.file not in seen:
+            seen.add(source.file)
+            dotted = source.imports[name]
+            file = next(reversed(self._closure.module(dotted)), None)
+            if file is None:
+                return dotted
+            source, name = _Source(file), dotted.rpartition(".")[2]
+        return source.aliases.get(name, name)
 
     def concerns(self, source: _Source, name: str) -> frozenset[Path]:
         dotted = self._mentioned(source, name, set())

@@ -140,7 +140,7 @@ def test_module_is_read_once(root: Path) -> None:
 
 
 def test_package_offers_what_its_files_define_by_their_class(root: Path) -> None:
-    """Helpers of another file are followed; what is imported from elsewhere is no fault of the package."""
+    """Helpers of another file are followed, names of types anywhere; what comes from elsewhere is no fault of the package."""
     package = root / "lib" / "all_faults"
     package.mkdir()
     (package / "__init__.py").write_text(
@@ -149,10 +149,12 @@ def test_package_offers_what_its_files_define_by_their_class(root: Path) -> None
         "from lib.all_faults.seeding import Seeded\n"
         "def own() -> Seeded: ...\n"
     )
+    (root / "lib" / "kinds.py").write_text(
+        "from contextlib import AbstractContextManager\nSeeded = AbstractContextManager[None]\n"
+    )
     (package / "seeding.py").write_text(
-        "from contextlib import AbstractContextManager\n"
         "from lib import beta\n"
-        "Seeded = AbstractContextManager[None]\n"
+        "from lib.kinds import Seeded\n"
         "def on_beta(wrong) -> Seeded:\n    return beta.replaced(wrong)\n"
     )
     (package / "rope.py").write_text(
