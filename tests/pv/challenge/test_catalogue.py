@@ -140,7 +140,7 @@ def test_module_is_read_once(root: Path) -> None:
 
 
 def test_package_offers_what_its_files_define_by_their_class(root: Path) -> None:
-    """Helpers of another file are followed, names of types anywhere; what comes from elsewhere is no fault of the package."""
+    """Helpers of another file are followed, names of types anywhere; what comes from elsewhere is no fault of it."""
     package = root / "lib" / "all_faults"
     package.mkdir()
     (package / "__init__.py").write_text(
