@@ -5,6 +5,7 @@
     python tests/harness/crash.py --errors          ENOSPC, EIO, EROFS, EDQUOT, EMFILE, EFBIG at every operation
     python tests/harness/crash.py --stays           from every operation on, a disk that is full, damaged or read-only
     python tests/harness/crash.py --writers 16 --runs 300
+    python tests/harness/crash.py --errors --stays --sample 20      20 operations of each kind, evenly spread
 
 Each is done to each project: few (3 falsifiers in one contract, after a run), first (the same, before any run) and
 many (12 contracts with one falsifier each: records and blocks are written by several threads).
@@ -19,7 +20,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -43,13 +44,21 @@ def attempt(what: str, trials: Iterable[Callable[[], None]]) -> tuple[int, int]:
     return count, broken
 
 
+def _spread(names: Sequence[str], most: int) -> Sequence[str]:
+    """At most so many of them, the first and the last included; all for 0."""
+    if not most or len(names) <= most:
+        return names
+    return [names[round(index * (len(names) - 1) / max(1, most - 1))] for index in range(most)]
+
+
 def wanted(trials: Trials, asked: argparse.Namespace) -> Iterable[tuple[str, Iterable[Callable[[], None]]]]:
-    names, changing = trials.operations, trials.changing()
+    names, changing = _spread(trials.operations, asked.sample), _spread(trials.changing(), asked.sample)
     if asked.kills:
         yield "killed at random", (lambda d=d: trials.kill_after(d) for d in delays(trials, asked.kills, asked.seed))
     if asked.every:
         yield "killed before an operation", (lambda n=n: trials.kill_at(n) for n in changing)
-        yield "killed amid a write", (lambda n=n: trials.kill_at(n, half=True) for n in trials.writes())
+        writes = _spread(trials.writes(), asked.sample)
+        yield "killed amid a write", (lambda n=n: trials.kill_at(n, half=True) for n in writes)
     for error in asked.errno or ERRORS if asked.errors else ():
         yield error, (lambda n=n, e=error: trials.fail_at(n, e) for n in names)
     for error in STAYS_BROKEN if asked.stays else ():
@@ -67,6 +76,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--errors", action="store_true")
     parser.add_argument("--errno", choices=ERRORS, action="append")
     parser.add_argument("--stays", action="store_true")
+    parser.add_argument("--sample", type=int, default=0, metavar="N", help="only N operations of each kind")
     parser.add_argument("--writers", type=int, default=0)
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--project", choices=PROJECTS, action="append")

@@ -219,6 +219,11 @@ def q4_k_m(name: str) -> GgmlType:
     return GgmlType.Q6_K if more_bits else GgmlType.Q4_K
 
 
+def write_q4_k_m(path: Path, shape: Shape) -> Path:
+    """A random model in that mix."""
+    return write_gguf(path, random_tensors(shape, 0), metadata(shape), type_of=q4_k_m)
+
+
 _HF_NAMES = {
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",

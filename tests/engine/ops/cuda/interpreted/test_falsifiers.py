@@ -23,6 +23,8 @@ from pv.run.fixture import Context, Pv
 from pv.schema.contract import Falsifier
 from support import tiny_qwen2
 
+pytestmark = pytest.mark.usefixtures("large_tiles")
+
 ROOT = Path(__file__).resolve().parents[5]
 FOLDER = Path("contracts/engine/ops/cuda")
 MODULES = {
@@ -85,20 +87,11 @@ class Recording:
             self.device = fields["device"]
 
 
-@pytest.fixture(autouse=True)
-def _large_tiles() -> Iterator[None]:
-    """The interpreter's time goes with the number of programs; tiles have tests of their own."""
-    with cuda.few_programs():
-        yield
-
-
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two layers in the mix of types of Q4_K_M; weights far larger than what lies beside them."""
     shape = tiny_qwen2.Shape(hidden=256, layers=2, ffn=512, context=64)
-    out = tmp_path_factory.mktemp("model") / "tiny.gguf"
-    tensors = tiny_qwen2.random_tensors(shape, 0)
-    return tiny_qwen2.write_gguf(out, tensors, tiny_qwen2.metadata(shape), type_of=tiny_qwen2.q4_k_m)
+    return tiny_qwen2.write_q4_k_m(tmp_path_factory.mktemp("model") / "tiny.gguf", shape)
 
 
 @pytest.mark.parametrize("falsifier", bodies("cuda-model", "cpu-vs-gpu-output-parity", "gpu-parity-gate"))

@@ -37,9 +37,7 @@ def rules(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rules]:
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shape = tiny_qwen2.Shape(hidden=256, layers=1, ffn=512, context=64)
-    out = tmp_path_factory.mktemp("model") / "tiny.gguf"
-    tensors = tiny_qwen2.random_tensors(shape, 0)
-    return tiny_qwen2.write_gguf(out, tensors, tiny_qwen2.metadata(shape), type_of=tiny_qwen2.q4_k_m)
+    return tiny_qwen2.write_q4_k_m(tmp_path_factory.mktemp("model") / "tiny.gguf", shape)
 
 
 @pytest.fixture

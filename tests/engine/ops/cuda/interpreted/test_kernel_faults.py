@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,10 @@ from support import tiny_qwen2
 from support.list_graph import list_graphs
 from support.packed_weights import random_packed
 
+pytestmark = pytest.mark.usefixtures("large_tiles")
+
 NAMES = [f"{name}-{fault.__name__}" for name, listed in faults.CLASSES.items() for fault in listed]
 Probe = Callable[[Path], Any]
-
-
-@pytest.fixture(autouse=True)
-def _large_tiles() -> Iterator[None]:
-    with cuda.few_programs():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,23 +11,15 @@ from engine.llm import Llm
 from engine.models import on_device
 from engine.models.on_device import OnDevice
 from engine.ops.cuda import launch, products
-from falsifiers.support import cuda
 from support import tiny_qwen2
 
-
-@pytest.fixture(autouse=True)
-def _large_tiles() -> Iterator[None]:
-    """The interpreter's time goes with the number of programs; tiles have tests of their own."""
-    with cuda.few_programs():
-        yield
+pytestmark = pytest.mark.usefixtures("large_tiles")
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shape = tiny_qwen2.Shape(hidden=256, layers=1, ffn=256, context=64)
-    out = tmp_path_factory.mktemp("model") / "tiny.gguf"
-    tensors = tiny_qwen2.random_tensors(shape, 0)
-    return tiny_qwen2.write_gguf(out, tensors, tiny_qwen2.metadata(shape), type_of=tiny_qwen2.q4_k_m)
+    return tiny_qwen2.write_q4_k_m(tmp_path_factory.mktemp("model") / "tiny.gguf", shape)
 
 
 @pytest.mark.parametrize("precision", on_device.PRECISIONS)

@@ -19,28 +19,20 @@ from engine.models.on_device import OnDevice
 from engine.ops import reference
 from engine.ops.cuda import graph, launch, products
 from engine.sampling import Sampling
-from falsifiers.support import cuda
 from support import tiny_qwen2
 from support.list_graph import list_graphs
 from support.packed_weights import random_packed
 
+pytestmark = pytest.mark.usefixtures("large_tiles")
+
 IDS = [3, 141, 59, 26, 5, 35, 89, 79, 32]
-
-
-@pytest.fixture(autouse=True)
-def _large_tiles() -> Iterator[None]:
-    """The interpreter's time goes with the number of programs; tiles have tests of their own."""
-    with cuda.few_programs():
-        yield
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One layer in the mix of types of Q4_K_M, small enough to be interpreted in a second."""
     shape = tiny_qwen2.Shape(hidden=256, layers=1, ffn=256, context=32)
-    tensors = tiny_qwen2.random_tensors(shape, 0)
-    out = tmp_path_factory.mktemp("model") / "tiny.gguf"
-    return tiny_qwen2.write_gguf(out, tensors, tiny_qwen2.metadata(shape), type_of=tiny_qwen2.q4_k_m)
+    return tiny_qwen2.write_q4_k_m(tmp_path_factory.mktemp("model") / "tiny.gguf", shape)
 
 
 @pytest.fixture
