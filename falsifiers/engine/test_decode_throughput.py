@@ -29,7 +29,7 @@ def test_one_token_reads_weights_near_the_speed_of_memory(pv: Recorder) -> None:
 
     Rounds alternate, in processor time, so a busy minute slows both. Seen failing under integer_products_by_decoding.
     """
-    from engine.ops.cpu.bandwidth import read_bandwidth
+    from engine.ops.cpu.bandwidth import reads
 
     ops = cpu_integer.ops("q8")
     engines.ran_on(pv, ops)
@@ -39,9 +39,10 @@ def test_one_token_reads_weights_near_the_speed_of_memory(pv: Recorder) -> None:
     weight = Weight("random", GgmlType.Q4_K, (rows, columns), raw)
     x = np.ones((1, columns), np.float32)
     ops.matmul(x, weight)
+    memory = reads(1, clock=time.thread_time)
     read, product = [], []
     for _ in range(ROUNDS):
-        read += read_bandwidth(1, rounds=2, clock=time.thread_time)
+        read += [next(memory), next(memory)]
         start = time.thread_time()
         ops.matmul(x, weight)
         product.append(size / (time.thread_time() - start))
@@ -55,7 +56,7 @@ def test_a_decode_step_is_little_more_than_its_products(pv: Recorder, tmp_path: 
 
     The row of the embedding is all that is read of it. Seen failing under every_step_runs_the_prompt.
     """
-    from engine.ops.cpu.bandwidth import read_bandwidth
+    from engine.ops.cpu.bandwidth import reads
 
     with mock.patch.dict(synthetic.SHAPES, {"two layers": SHAPE}):
         path = synthetic.write("two layers", tmp_path / "two-layers.gguf")
@@ -66,9 +67,10 @@ def test_a_decode_step_is_little_more_than_its_products(pv: Recorder, tmp_path: 
         cache = model.new_cache(PROMPT + 1 + ROUNDS)
         model.forward(range(PROMPT), cache, last_only=True)
         model.forward([1], cache, last_only=True)
+        memory = reads(1, clock=time.thread_time)
         read, step = [], []
         for token in range(ROUNDS):
-            read += read_bandwidth(1, rounds=1, clock=time.thread_time)
+            read.append(next(memory))
             start = time.thread_time()
             model.forward([token], cache, last_only=True)
             step.append(size / (time.thread_time() - start))

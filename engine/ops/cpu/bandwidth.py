@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 import numpy as np
 from numba import carray
@@ -35,14 +36,18 @@ def _probe() -> int:
     return int(read.address)
 
 
-def read_bandwidth(threads: int, *, rounds: int = 5, clock: Callable[[], float] = time.perf_counter) -> list[float]:
-    """Bytes per second of reading 512 MiB once, per round."""
+def reads(threads: int, *, clock: Callable[[], float] = time.perf_counter) -> Iterator[float]:
+    """Bytes per second of reading the same 512 MiB, again and again; the memory is held meanwhile."""
     numbers = np.zeros(_BYTES // 8, np.int64)
     numbers[::512] = 1  # every page exists
     pool, function = Pool(threads), _probe()
-    found = []
-    for _ in range(rounds + 1):
+    pool.run(function, numbers.ctypes.data, _PARTS)
+    while True:
         start = clock()
         pool.run(function, numbers.ctypes.data, _PARTS)
-        found.append(_BYTES / (clock() - start))
-    return found[1:]
+        yield _BYTES / (clock() - start)
+
+
+def read_bandwidth(threads: int, *, rounds: int = 5, clock: Callable[[], float] = time.perf_counter) -> list[float]:
+    """Bytes per second of reading 512 MiB once, per round."""
+    return list(islice(reads(threads, clock=clock), rounds))
