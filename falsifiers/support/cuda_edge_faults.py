@@ -20,23 +20,23 @@ MATVECS = ("q4_k_matvec", "q6_k_matvec", "q8_0_matvec", "float_matvec")
 
 
 @contextmanager
-def nobody_waits() -> Iterator[SimpleNamespace]:
+def _in_products(step: str, instead: str) -> Iterator[SimpleNamespace]:
+    """One step of `engine.ops.cuda.dependent` in place of another, in the kernels of products."""
+    stand_in = getattr(cuda.module("dependent"), instead)
+    with ExitStack() as stack:
+        for name in MATVECS:
+            stack.enter_context(mock.patch.object(cuda.module(name), step, stand_in))
+        yield _INSIDE_KERNELS
+
+
+def nobody_waits() -> Any:
     """Products begin early and read activations that may not be there yet."""
-    release = cuda.module("dependent").release_next
-    with ExitStack() as stack:
-        for name in MATVECS:
-            stack.enter_context(mock.patch.object(cuda.module(name), "wait_for_previous", release))
-        yield _INSIDE_KERNELS
+    return _in_products("wait_for_previous", "release_next")
 
 
-@contextmanager
-def waits_before_weights() -> Iterator[SimpleNamespace]:
+def waits_before_weights() -> Any:
     """Products wait first and load their weights after that: correct, and nothing is won."""
-    wait = cuda.module("dependent").wait_for_previous
-    with ExitStack() as stack:
-        for name in MATVECS:
-            stack.enter_context(mock.patch.object(cuda.module(name), "release_next", wait))
-        yield _INSIDE_KERNELS
+    return _in_products("release_next", "wait_for_previous")
 
 
 @contextmanager
