@@ -6,5 +6,5 @@ START_LIMIT_S = 60.0
 """Least limit from the start of the process to the first test file: Python, pytest and the project's conftests."""
 IMPORT_LIMIT_S = 30.0
 """Least limit for the import of each test file."""
-EXIT_GRACE_S = 4.0
-"""From the last test, or from the end record, to the end of the process."""
+EXIT_GRACE_S = 20.0
+"""From the last test, or from the end record, to the end of the process; libraries that compile end slowly on a busy machine."""
