@@ -1,4 +1,4 @@
-"""Attempts to refute contracts/engine/kv-cache-equivalence-v1.yaml."""
+"""Attempts to refute contracts/engine/kv-cache-equivalence-v2.yaml."""
 
 from __future__ import annotations
 

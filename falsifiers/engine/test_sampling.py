@@ -1,4 +1,4 @@
-"""Attempts to refute contracts/engine/sampling-v1.yaml."""
+"""Attempts to refute contracts/engine/sampling-v2.yaml."""
 
 from __future__ import annotations
 

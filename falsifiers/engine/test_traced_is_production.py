@@ -1,4 +1,4 @@
-"""Attempts to refute contracts/engine/traced-is-production-v1.yaml."""
+"""Attempts to refute contracts/engine/traced-is-production-v2.yaml."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.ops.protocol import F32
 from falsifiers.support import compare, engines, limits, prompts, tap_chain
 from falsifiers.support.recorder import Recorder
 
-CONTRACT = "contracts/engine/traced-is-production-v1.yaml"
+CONTRACT = "contracts/engine/traced-is-production-v2.yaml"
 TOKENS = 12
 
 

@@ -21,8 +21,8 @@ from engine.ops.protocol import Weight
 from falsifiers.support import compare, cuda
 
 Size = tuple[int, ...]
-_PRODUCTS = "contracts/engine/ops/cuda/cuda-products-v2.yaml"
-_LAYERS = "contracts/engine/ops/cuda/cuda-layers-v1.yaml"
+_PRODUCTS = "contracts/engine/ops/cuda/cuda-products-v3.yaml"
+_LAYERS = "contracts/engine/ops/cuda/cuda-layers-v2.yaml"
 
 
 @dataclass(frozen=True)

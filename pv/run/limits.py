@@ -7,4 +7,4 @@ START_LIMIT_S = 60.0
 IMPORT_LIMIT_S = 30.0
 """Least limit for the import of each test file."""
 EXIT_GRACE_S = 20.0
-"""From the last test, or from the end record, to the end of the process; libraries that compile end slowly on a busy machine."""
+"""From the last test, or from the end record, to the end of the process; with a compiler in it that is slow."""

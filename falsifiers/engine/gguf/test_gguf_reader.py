@@ -1,4 +1,4 @@
-"""Attempts to refute contracts/engine/gguf/gguf-reader-v1.yaml."""
+"""Attempts to refute contracts/engine/gguf/gguf-reader-v2.yaml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attempts to refute contracts/engine/ops/cpu-integer-v1.yaml."""
+"""Attempts to refute contracts/engine/ops/cpu-integer-v2.yaml."""
 
 from __future__ import annotations
 

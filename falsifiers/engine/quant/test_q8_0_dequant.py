@@ -1,4 +1,4 @@
-"""Attempts to refute contracts/engine/quant/q8-0-dequant-v1.yaml."""
+"""Attempts to refute contracts/engine/quant/q8-0-dequant-v2.yaml."""
 
 from __future__ import annotations
 

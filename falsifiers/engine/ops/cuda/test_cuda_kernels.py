@@ -1,4 +1,4 @@
-"""Attempts to refute contracts/engine/ops/cuda/cuda-kernels-v1.yaml."""
+"""Attempts to refute contracts/engine/ops/cuda/cuda-kernels-v2.yaml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attempts to refute contracts/engine/ops/cuda/cuda-layers-v1.yaml."""
+"""Attempts to refute contracts/engine/ops/cuda/cuda-layers-v2.yaml."""
 
 from __future__ import annotations
 

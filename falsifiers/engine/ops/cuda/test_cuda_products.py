@@ -1,4 +1,4 @@
-"""Attempts to refute contracts/engine/ops/cuda/cuda-products-v2.yaml."""
+"""Attempts to refute contracts/engine/ops/cuda/cuda-products-v3.yaml."""
 
 from __future__ import annotations
 
