@@ -121,7 +121,7 @@ def test_child_cannot_open_files(tmp_path: Path):
     """Were the sandbox to fail, the process still could not read or write anything: tried without the sandbox."""
     code = (
         f"import sys; sys.path[:0] = [{str(Path(chat_child.__file__).parent)!r}]\n"
-        "import chat_child\n"
+        "import chat_child; del sys.path[0]\n"
         f"sys.path.extend({sys.path!r})\n"
         "chat_child.limit(2, 512 << 20); chat_child.forbid_opening()\n"
         f"open({str(tmp_path / 'canary')!r}, 'w')\n"

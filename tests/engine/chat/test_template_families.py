@@ -88,6 +88,7 @@ CHILD = """
 import json, sys
 sys.path.insert(0, {folder!r})
 import chat_child
+del sys.path[0]  # the engine has a package of the name of a standard module
 jobs = json.load(sys.stdin)
 chat_child.limit(60, 512 << 20)
 sys.path.extend(jobs[0]["paths"])

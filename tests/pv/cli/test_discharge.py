@@ -201,7 +201,9 @@ def test_a_selector_that_names_nothing_is_refused(tmp_path):
 def test_an_unknown_target_is_refused(tmp_path):
     said = pv("discharge", "--target", "gpu", cwd=write_project(tmp_path))
     assert (said.code, said.out) == (2, "")
-    assert said.err.startswith("pv: --target 'gpu' is not a target; expected one of cpu, cuda")
+    assert said.err.startswith(
+        "pv: --target 'gpu' is not a target; expected one of cpu, cpu-oracle, cuda, cuda:sm_NN, "
+    )
 
 
 def test_a_target_that_no_falsifier_needs_is_not_green(tmp_path):

@@ -24,7 +24,6 @@ QUICK = (
     "falsifiers/engine/quant/test_q6k_dequant.py",
     "falsifiers/engine/quant/test_q8_0_dequant.py",
     "falsifiers/engine/test_traced_is_production.py",
-    "falsifiers/engine/test_no_f32_copy.py",
     "falsifiers/engine/tokenizer/test_tokenizer_roundtrip.py",
 )
 """Those that need less than a second; what they measure is arithmetic, not time."""

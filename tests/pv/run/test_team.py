@@ -30,7 +30,7 @@ def records_of(nodeid: str, outcome: str = "passed") -> list[Record]:
         ("phase", {"id": nodeid, "when": when, "outcome": outcome if when == "call" else "passed", **common})
         for when in ("setup", "call", "teardown")
     ]
-    return [("begin", {"id": nodeid}), *phases, ("end", {"id": nodeid})]
+    return [("begin", {"id": nodeid, "modules": []}), *phases, ("end", {"id": nodeid})]
 
 
 def say(team: Team, index: int, *records: Record, now: float | None = None) -> None:
@@ -120,8 +120,20 @@ def test_controller_has_to_end_as_all_reports_demand(outcome: str) -> None:
 )
 def test_worker_that_breaks_is_blamed_with_its_test(end: Exit, expected: Ending) -> None:
     both = team()
-    say(both, 0, ("start", {"nonce": both.nonces[0]}), ("plan", {"ids": list(IDS)}), ("begin", {"id": IDS[0]}))
-    say(both, 1, ("start", {"nonce": both.nonces[1]}), ("plan", {"ids": list(IDS)}), ("begin", {"id": IDS[1]}))
+    say(
+        both,
+        0,
+        ("start", {"nonce": both.nonces[0]}),
+        ("plan", {"ids": list(IDS)}),
+        ("begin", {"id": IDS[0], "modules": []}),
+    )
+    say(
+        both,
+        1,
+        ("start", {"nonce": both.nonces[1]}),
+        ("plan", {"ids": list(IDS)}),
+        ("begin", {"id": IDS[1], "modules": []}),
+    )
     assert not both.ended(0, end, time.monotonic())
     [(member, blamed)] = both.guilty(TeamExit(left(-9), (end, None)))
     assert member.ending(blamed) is expected
@@ -147,7 +159,7 @@ def test_idle_worker_waits_as_long_as_another_is_busy() -> None:
         say(both, index, ("start", {"nonce": both.nonces[index]}), ("plan", {"ids": list(IDS)}), now=1000.0)
     # Nobody runs anything: the controller has the longest limit to say what.
     assert both.deadline == 1000.0 + 50.0
-    say(both, 0, ("begin", {"id": IDS[0]}), now=1010.0)
+    say(both, 0, ("begin", {"id": IDS[0], "modules": []}), now=1010.0)
     assert (both.members[1].deadline, both.deadline) == (math.inf, 1010.0 + 50.0)
     say(both, 0, ("end", {"id": IDS[0]}), now=1020.0)
     assert both.deadline == 1020.0 + 50.0

@@ -157,7 +157,7 @@ def test_controller_that_exits_early_with_status_0_proves_nothing(hook: str, tmp
 
 def test_records_with_a_wrong_nonce_break_the_worker_that_sent_them(tmp_path: Path) -> None:
     forge = (
-        "import os, time\ndef test_forges():\n    for descriptor in range(3, 64):\n        try:\n"
+        "import os, time\ndef test_forges():\n    for descriptor in range(3, 4096):\n        try:\n"
         '            os.write(descriptor, b\'{"kind":"start","nonce":"0"}\\n\')\n'
         "        except OSError:\n            pass\n    time.sleep(30)\n"
     )
