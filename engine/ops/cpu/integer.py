@@ -20,8 +20,9 @@ from engine.errors import BackendError, ShapeError
 from engine.gguf.types import GgmlType, layout
 from engine.ops import cpu
 from engine.ops.cpu import floats, interleave
+from engine.ops.cpu.arena import Arena
 from engine.ops.cpu.footprint import release_compiler
-from engine.ops.cpu.interleave import Interleaved, _Release
+from engine.ops.cpu.interleave import Interleaved, Release
 from engine.ops.cpu.isa import Isa, choose
 from engine.ops.cpu.jobs import swiglu_job
 from engine.ops.cpu.pool import cores, shared
@@ -64,6 +65,7 @@ class IntegerOps:
         self._plans: dict[tuple[int, ...], Products] = {}
         self._one_plan_at_a_time = threading.Lock()
         self._weights: dict[int, tuple[Weight, Interleaved]] = share._weights if share else {}
+        self._arena = share._arena if share else Arena()
 
     def threads(self) -> int:
         """Threads that share one matrix."""
@@ -157,7 +159,7 @@ class IntegerOps:
         if found is None:
             found = self._weights[id(weight)] = (
                 weight,
-                interleave.interleave(weight, self.isa.lanes, self.pool.threads),
+                interleave.interleave(weight, self.isa.lanes, self.pool.threads, self._arena),
             )
         return found[1]
 
@@ -165,7 +167,7 @@ class IntegerOps:
         """As `engine.ops.cpu.embedding`: rows of the mapped file, exact; those of a prompt are given back."""
         if len(token_ids) <= 1:
             return cpu.embedding(weight, token_ids)
-        release = _Release(weight.data)
+        release = Release(weight.data)
         rows = []
         for start in range(0, len(token_ids), _ROWS_AT_ONCE):
             rows.append(cpu.embedding(weight, token_ids[start : start + _ROWS_AT_ONCE]))

@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from engine.gguf.types import GgmlType, layout
+from engine.ops.cpu.arena import Arena
 from engine.ops.cpu.compiled import compiled
 from engine.ops.cpu.llvm import load_u16, load_u32
 from engine.ops.protocol import U8, Weight
@@ -84,14 +85,18 @@ class Interleaved:
         return self.data.nbytes // max(1, self.groups)
 
 
-def interleave(weight: Weight, lanes: int, threads: int) -> Interleaved:
-    """Rearrange a weight in groups of `lanes` rows; pages of a mapped file are given back as soon as they were read."""
+def interleave(weight: Weight, lanes: int, threads: int, arena: Arena | None = None) -> Interleaved:
+    """Rearrange a weight in groups of `lanes` rows; pages of a mapped file are given back as soon as they were read.
+
+    Args:
+        arena: where the result is put; default: memory of its own.
+    """
     rows, columns = weight.shape
     block_size, type_size = layout(weight.type)
     blocks = columns // block_size
     groups = -(-rows // lanes)
     group_bytes = -(-lanes * blocks * type_size // _LINE) * _LINE
-    data = _aligned(groups * group_bytes)
+    data = (arena or Arena()).dwords(groups * group_bytes // 4)
     raw = weight.data.reshape(-1)
     if raw.flags.writeable:
         raw = raw.view()
@@ -99,7 +104,7 @@ def interleave(weight: Weight, lanes: int, threads: int) -> Interleaved:
     fields = _FIELDS[weight.type]
     spread = weight.type is GgmlType.Q5_0
     step = max(1, _BYTES_AT_ONCE // max(1, lanes * blocks * type_size))
-    release = _Release(weight.data)
+    release = Release(weight.data)
 
     def part(first: int) -> None:
         last = min(groups, first + step)
@@ -116,14 +121,7 @@ def interleave(weight: Weight, lanes: int, threads: int) -> Interleaved:
     return Interleaved(weight.name, weight.type, weight.shape, lanes, data)
 
 
-def _aligned(size_bytes: int) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
-    """Uninitialised dwords that start at a cache line."""
-    room = np.empty(size_bytes // 4 + _LINE // 4, np.uint32)
-    start = -room.ctypes.data % _LINE // 4
-    return room[start : start + size_bytes // 4]
-
-
-class _Release:
+class Release:
     """Tells the kernel that pages of the mapped file are no longer needed; they come back if read again."""
 
     def __init__(self, view: U8) -> None:
