@@ -77,6 +77,7 @@ class Fingerprints:
         self._closure = ImportClosure(self._root, search)
         self._plugins = tuple(file for name in plugins for file in self._closure.module(name))
         self._sha256: dict[Path, str] = {}
+        self._names: dict[Path, str] = {}
         self._model_files: dict[str, str] | None = None
 
     def of(self, contract: Contract, falsifier: Falsifier) -> Fingerprint:
@@ -131,12 +132,13 @@ class Fingerprints:
         return [path for folder in folders if (path := folder / "conftest.py").is_file()]
 
     def _digests(self, files: list[Path] | frozenset[Path]) -> dict[str, str]:
-        return {
-            (path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else path.name): (
-                self._digest(path)
-            )
-            for path in sorted(files)
-        }
+        return {self._name(path): self._digest(path) for path in sorted(files)}
+
+    def _name(self, path: Path) -> str:
+        if path not in self._names:
+            is_ours = path.is_relative_to(self._root)
+            self._names[path] = path.relative_to(self._root).as_posix() if is_ours else path.name
+        return self._names[path]
 
     def _digest(self, path: Path) -> str:
         if path not in self._sha256:

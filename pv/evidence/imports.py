@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from pv.errors import EvidenceError
@@ -26,7 +26,7 @@ _IMPORTERS = frozenset({"import_module", "__import__", "importorskip"})
 
 
 class ImportClosure:
-    """Answers for one state of the project; parses each file once."""
+    """Answers for one state of the project; reads each file once, and parses what no other has parsed."""
 
     def __init__(self, root: Path, search: Iterable[str] = (".",)) -> None:
         """
@@ -37,6 +37,7 @@ class ImportClosure:
         self._root = root.resolve()
         self._search = tuple((self._root / folder).resolve() for folder in dict.fromkeys((".", "src", *search)))
         self._names: dict[Path, frozenset[str]] = {}
+        self._found: dict[tuple[Path, Path], frozenset[Path]] = {}
         self._resolve = cache(_resolve)
 
     def of(self, files: Iterable[Path], *, beside: Iterable[Path] = ()) -> frozenset[Path]:
@@ -54,8 +55,7 @@ class ImportClosure:
             file = waiting.pop()
             if file not in seen:
                 seen.add(file)
-                found = (path for name in self._imports(file) for base in bases for path in self._resolve(base, name))
-                waiting.extend(path for path in found if path not in seen)
+                waiting.extend(path for base in bases for path in self._direct(base, file) if path not in seen)
         return frozenset(seen)
 
     def module(self, dotted: str) -> tuple[Path, ...]:
@@ -66,27 +66,40 @@ class ImportClosure:
                 return found
         return ()
 
+    def _direct(self, base: Path, file: Path) -> frozenset[Path]:
+        """What the file itself imports from below one folder of the import path."""
+        known = self._found.get((base, file))
+        if known is None:
+            known = frozenset(path for name in self._imports(file) for path in self._resolve(base, name))
+            self._found[base, file] = known
+        return known
+
     def _imports(self, file: Path) -> frozenset[str]:
         """Dotted names, its own package among them."""
         if file not in self._names:
             try:
-                tree = ast.parse(file.read_bytes(), filename=str(file))
+                self._names[file] = _names(file.read_bytes(), self._package(file), str(file))
             except (OSError, SyntaxError, ValueError) as err:
                 name = file.relative_to(self._root) if file.is_relative_to(self._root) else file.name
                 raise EvidenceError(f"{name}: cannot be fingerprinted: {err}") from err
-            package = self._package(file)
-            self._names[file] = frozenset({".".join(package), *_imported_names(tree, package)})
         return self._names[file]
 
-    def _package(self, file: Path) -> list[str]:
+    def _package(self, file: Path) -> tuple[str, ...]:
         """Dotted parts of the package that `file` belongs to, for its relative imports."""
         for base in sorted(self._search, key=lambda folder: len(folder.parts), reverse=True):
             if file.is_relative_to(base):
-                return list(file.relative_to(base).parent.parts)
-        return []
+                return file.relative_to(base).parent.parts
+        return ()
 
 
-def _imported_names(tree: ast.AST, package: list[str]) -> Iterator[str]:
+# A discharge asks three times: before it runs anything, afterwards, and for the standings.
+@lru_cache(maxsize=8192)
+def _names(source: bytes, package: tuple[str, ...], filename: str) -> frozenset[str]:
+    """Dotted names, the package itself among them."""
+    return frozenset({".".join(package), *_imported_names(ast.parse(source, filename=filename), package)})
+
+
+def _imported_names(tree: ast.AST, package: tuple[str, ...]) -> Iterator[str]:
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
