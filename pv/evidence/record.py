@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pv import __version__
 from pv.evidence.fingerprint import COMPONENTS, Fingerprint
 from pv.evidence.strict import canonical
+from pv.process.environment import threads
 from pv.schema.contract import Contract
 from pv.schema.evidence import (
     PREDICATE_TYPE,
@@ -51,6 +52,7 @@ def environment(versions: Mapping[str, str]) -> Environment:
         machine=platform.machine(),
         cpu_count=os.cpu_count() or 1,
         versions={"python": platform.python_version(), **versions},
+        threads=threads(),
     )
 
 

@@ -100,6 +100,7 @@ def record_text(record: Stored) -> str:
         f"  machine     {it.environment.host}, {it.environment.system} {it.environment.machine}, "
         f"{it.environment.cpu_count} CPUs",
         f"  versions    {', '.join(f'{name} {version}' for name, version in sorted(it.environment.versions.items()))}",
+        f"  threads     {', '.join(map('='.join, sorted(it.environment.threads.items()))) or 'not recorded'}",
         f"  ran on      {it.ran_target or 'not recorded'}",
     ]
     lines += [

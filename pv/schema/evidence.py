@@ -62,6 +62,8 @@ class Environment(Model):
     machine: Text
     cpu_count: int
     versions: dict[str, str]
+    threads: dict[str, str] = Field(default_factory=dict)
+    """Variables that say how many threads a library may have, of the tests and of their challenges."""
 
 
 class Predicate(Model):

@@ -108,7 +108,7 @@ STATEMENT = {
         "attachments?": [{"name": "text", "sha256": SHA, "size_bytes": "count"}],
         "files": {"*": {"*": SHA}},
         "environment": {"host": "text", "system": "text", "machine": "text", "cpu_count": "integer",
-                        "versions": {"*": "string"}},
+                        "versions": {"*": "string"}, "threads?": {"*": "string"}},
         "pv_version": "text",
     },
 }  # fmt: skip
