@@ -58,6 +58,7 @@ class ChatTemplate:
         eos: str = "",
         now: datetime | None = None,
         limits: Limits | None = None,
+        file_name: str = "",
     ) -> None:
         """Nothing is rendered or checked yet.
 
@@ -65,12 +66,14 @@ class ChatTemplate:
             source: Jinja text.
             bos, eos: text of the tokens, as `bos_token` and `eos_token`.
             now: the clock of strftime_now; without one it stands at 2000-01-01, so that runs can be repeated.
+            file_name: of the model, for messages.
         """
         self.source = source
         self.digest = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
         self.now = now or datetime(2000, 1, 1)
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self._limits = limits or Limits()
+        self._where = f"{escape(file_name)}: GGUF-M12: " if file_name else ""
         self._results: OrderedDict[str, str] = OrderedDict()
 
     @classmethod
@@ -95,7 +98,7 @@ class ChatTemplate:
                 f"{escape(file.path.name)}: GGUF-M12: template refused: tokenizer.chat_template and "
                 "tokenizer.chat_template.default differ; remove one"
             )
-        return cls(source, bos=bos, eos=eos, now=now)
+        return cls(source, bos=bos, eos=eos, now=now, file_name=file.path.name)
 
     def render(
         self,
@@ -132,7 +135,7 @@ class ChatTemplate:
 
     def _render_in_child(self, variables: Mapping[str, Any]) -> str:
         if (size := len(self.source)) > self._limits.source_bytes:
-            raise _refused(f"source is {size} characters, at most {self._limits.source_bytes} bytes are allowed")
+            raise self._refused(f"source is {size} characters, at most {self._limits.source_bytes} bytes are allowed")
         job = {
             **asdict(self._limits),
             "paths": _jinja_folders(),
@@ -151,20 +154,19 @@ class ChatTemplate:
                 timeout=_WALL_LIMIT_S,
             )
         except subprocess.TimeoutExpired as err:
-            raise _refused(f"not rendered after {_WALL_LIMIT_S:g} s") from err
+            raise self._refused(f"not rendered after {_WALL_LIMIT_S:g} s") from err
         if child.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
-            raise _refused(f"needs more than {self._limits.cpu_s} s of processor time")
+            raise self._refused(f"needs more than {self._limits.cpu_s} s of processor time")
         try:
             result: dict[str, str] = json.loads(child.stdout)
         except ValueError as err:
-            raise _refused(f"the renderer ended with status {child.returncode} and no result") from err
+            raise self._refused(f"the renderer ended with status {child.returncode} and no result") from err
         if "text" not in result:
-            raise _refused(result["refused"])
+            raise self._refused(result["refused"])
         return result["text"]
 
-
-def _refused(reason: str) -> TemplateError:
-    return TemplateError(f"chat template refused: {escape(reason)}")
+    def _refused(self, reason: str) -> TemplateError:
+        return TemplateError(f"{self._where}chat template refused: {escape(reason)}")
 
 
 @cache

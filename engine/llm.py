@@ -28,6 +28,7 @@ from engine.models.on_device import OnDevice
 from engine.ops import load_ops
 from engine.ops.protocol import F32
 from engine.prompt import conversation_ids
+from engine.quant.scales import check_scales
 from engine.sampling import Sampling
 from engine.tokenizer import Tokenizer
 from engine.trace import Tap
@@ -120,6 +121,7 @@ class Llm:
             eos=self.tokenizer.token(self.tokenizer.eos_id),
             now=now,
         )
+        check_scales(file)
         if gate and isinstance(self.model, OnDevice):
             prompt = self.prompt_ids(GATE_PROMPT, raw=self.template is None)
             self.parity = parity_gate.require(

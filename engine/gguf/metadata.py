@@ -6,7 +6,7 @@
              string                     u64 length, UTF-8 bytes
              array                      u32 element type, u64 count, elements
 
-Codes: K* keys and scalars, S* strings, A* arrays.
+Codes: K* keys and scalars, S* strings, A* arrays; M10 to M12 where a vocabulary or a template is larger than any.
 Source: the GGUF specification in ggml's docs/gguf.md.
 Not here: arrays of arrays, which the specification allows and no real file has.
 """
@@ -29,6 +29,11 @@ Value = bool | int | float | str | list[str] | npt.NDArray[Any]
 KEY_CAP_BYTES = 65_535
 STRING_CAP_BYTES = 64 * 1024 * 1024
 ARRAY_CAP = 16_777_216
+TEMPLATE_CAP_BYTES = 256 * 1024
+TOKEN_CAP_BYTES = 65_536
+TOKENS_CAP, MERGES_CAP = 1 << 21, 1 << 22
+"""Real vocabularies end near 2^18 tokens and 2^19 merges, and their longest tokens are runs of some hundred spaces."""
+_TEMPLATE_KEY, _MERGES_KEY = "tokenizer.chat_template", "tokenizer.ggml.merges"
 RAW_TEXT_KEY = "tokenizer.ggml.tokens"
 """Tokens may be pieces of a UTF-8 sequence; undecodable bytes become lone surrogates (PEP 383)."""
 
@@ -98,7 +103,7 @@ def read_entry(cursor: Cursor) -> Entry:
         raise cursor.error("K08", type_offset, f"value type of {shown} is {number}; known types are 0..12") from None
     value_offset = cursor.position
     if type_ is ValueType.STRING:
-        return Entry(key, _read_string(cursor, shown), type_, None, offset, value_offset)
+        return Entry(key, _read_string(cursor, key), type_, None, offset, value_offset)
     if type_ is ValueType.ARRAY:
         value, element_type = _read_array(cursor, key)
         return Entry(key, value, type_, element_type, offset, value_offset)
@@ -146,9 +151,13 @@ def _check_string_length(cursor: Cursor, offset: int, length: int, what: str, to
         )
 
 
-def _read_string(cursor: Cursor, shown: str) -> str:
+def _read_string(cursor: Cursor, key: str) -> str:
+    shown = quote(key)
     offset = cursor.position
     length = cursor.u64("S03", f"the length of {shown}")
+    if key.startswith(_TEMPLATE_KEY) and TEMPLATE_CAP_BYTES < length <= cursor.remaining:
+        problem = f"length of {shown} is {length}; template refused, it has at most {TEMPLATE_CAP_BYTES} bytes"
+        raise cursor.error("M12", offset, problem)
     _check_string_length(cursor, offset, length, f"string {shown}", "S01")
     raw = cursor.take(length, "S03", f"string {shown}")
     try:
@@ -179,6 +188,9 @@ def _read_array(cursor: Cursor, key: str) -> tuple[list[str] | npt.NDArray[Any],
             f"length of array {shown} is {count}; elements of {smallest} bytes or more cannot fit "
             f"in the {cursor.remaining} bytes left",
         )
+    most = {RAW_TEXT_KEY: TOKENS_CAP, _MERGES_KEY: MERGES_CAP}.get(key, count)
+    if count > most:
+        raise cursor.error("M10", count_offset, f"length of array {shown} is {count}; a vocabulary has at most {most}")
     if count > ARRAY_CAP:
         raise cursor.error(
             "A09", count_offset, f"length of array {shown} is {count}; this reader takes {ARRAY_CAP}", inconclusive=True
@@ -214,6 +226,9 @@ def _read_strings(cursor: Cursor, key: str, count: int) -> list[str]:
         if end > len(buffer):
             what = f"string {index} of array {quote(key)}"
             cursor.position = body
+            if key in (RAW_TEXT_KEY, _MERGES_KEY) and 2 * TOKEN_CAP_BYTES < length <= cursor.remaining:
+                problem = f"length of {what} is {length}; a token has at most {TOKEN_CAP_BYTES} bytes"
+                raise cursor.error("M11", position, problem)
             _check_string_length(cursor, position, length, what, "A07")
             cursor.need(length, "A07", what)
             buffer = cursor.buffer

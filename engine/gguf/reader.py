@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -171,6 +171,26 @@ class GgufFile:
             raise self._cursor.error("F01", None, "the file is closed")
         part = self._map.bytes[info.offset : info.offset + info.size_bytes]
         return part.reshape(*info.shape[:-1], info.row_bytes)
+
+    def read(self, name: str, part_bytes: int) -> Iterator[npt.NDArray[np.uint8]]:
+        """Packed bytes of one tensor in parts of `part_bytes`, read and not mapped, so that none stays resident.
+
+        Raises:
+            GgufError: GGUF-M15, the file became shorter.
+        """
+        if name in self._owners:
+            yield from self._owners[name].read(name, part_bytes)
+            return
+        if self._descriptor is None:
+            raise self._cursor.error("F01", None, "the file is closed")
+        info = self.tensors[name]
+        end = info.offset + info.size_bytes
+        for start in range(info.offset, end, part_bytes):
+            size = min(part_bytes, end - start)
+            part = os.pread(self._descriptor, size, start)
+            if len(part) < size:
+                raise self._cursor.error("M15", start, "the file became shorter while it was read; load it again")
+            yield np.frombuffer(part, np.uint8)
 
     def forget(self, key: str) -> None:
         """Drop a metadata value that has been used: real files have 30 MB of merges."""

@@ -2,6 +2,7 @@
 
     python tests/harness/fuzz_gguf.py --mutants 1000000      every mutant refused by our error or rightly accepted
     python tests/harness/fuzz_gguf.py --planted              bugs planted one by one, each must be found
+    python tests/harness/fuzz_gguf.py --bytes                every byte of a valid file changed to every other value
 
 Every answer is compared with that of a second reader, so a file that is wrongly accepted or wrongly refused is a
 finding too; so is any other exception, more than a second of processor time, or more than 256 MiB of memory.
@@ -20,7 +21,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from support import gguf_campaign
+from support import gguf_campaign, gguf_flips
+from support.gguf_builder import valid_file
 from support.gguf_campaign import Tally
 from support.gguf_planted import BUGS, Bug, plant
 
@@ -60,17 +62,34 @@ def planted(seed: int, budget: int, workers: int) -> dict[str, str]:
         return dict(pool.imap_unordered(hunt, jobs, chunksize=1))
 
 
+def flipped(places: range) -> tuple[list[tuple[int, int]], int, int]:
+    """All other values of these bytes of the valid file, in a worker."""
+    return gguf_flips.unseen(valid_file().build(), places, range(1, 256))
+
+
+def every_byte(workers: int) -> list[tuple[int, int]]:
+    """Prints the numbers; what was neither refused nor seen."""
+    size, step = len(valid_file().build()), 50
+    with multiprocessing.get_context("fork").Pool(workers) as pool:
+        parts = pool.map(flipped, [range(first, min(first + step, size)) for first in range(0, size, step)], 1)
+    refused, seen = (sum(part[column] for part in parts) for column in (1, 2))
+    missed = [each for part in parts for each in part[0]]
+    print(f"{size} bytes x 255 changes: {refused} refused, {seen} seen in a digest, {len(missed)} unseen {missed[:9]}")
+    return missed
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mutants", type=int, default=0, metavar="N")
     parser.add_argument("--planted", action="store_true")
+    parser.add_argument("--bytes", action="store_true")
     parser.add_argument("--only", type=int, metavar="NUMBER", help="one mutant, again")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args()
-    if not (asked.mutants or asked.planted or asked.only is not None):
-        parser.error("give --mutants, --planted or --only")
-    failed = False
+    if not (asked.mutants or asked.planted or asked.bytes or asked.only is not None):
+        parser.error("give --mutants, --planted, --bytes or --only")
+    failed = asked.bytes and bool(every_byte(asked.workers))
     if asked.only is not None:
         tally = gguf_campaign.run(asked.seed, [asked.only])
         print(*(tally.findings or tally.codes or ["rightly accepted"]))

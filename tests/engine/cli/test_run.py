@@ -178,7 +178,8 @@ def test_hostile_template_is_refused(tmp_path: Path):
     path = hostile_template(tmp_path / "bad.gguf")
     ended = q4k("run", path, "--prompt", "hi", "--backend", "reference")
     assert ended.stderr.splitlines()[1:] == [
-        "q4k: chat template refused: SecurityError: access to attribute '__class__' of 'tuple' object is unsafe"
+        "q4k: bad.gguf: GGUF-M12: chat template refused: "
+        "SecurityError: access to attribute '__class__' of 'tuple' object is unsafe"
     ]
     assert (ended.stdout, ended.code) == ("", 2)
 
