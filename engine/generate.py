@@ -51,6 +51,7 @@ def generate(
     end_ids: Collection[int],
     timings: Timings | None = None,
     tap: Tap | None = None,
+    on_chunk: Callable[[], None] | None = None,
 ) -> Iterator[int]:
     """Yield new token ids until an end token, which is the last one yielded, or `max_tokens`, or a full context.
 
@@ -59,6 +60,7 @@ def generate(
         params: a seed of None draws other tokens each time.
         end_ids: tokens that end the answer.
         timings: filled in as tokens come.
+        on_chunk: called before each chunk of the prompt; what it raises ends the generation.
 
     Raises:
         ContextError: the prompt is empty or longer than the cache.
@@ -70,7 +72,7 @@ def generate(
     if len(prompt_ids) > kv_cache.max_positions:
         raise ContextError(f"prompt has {len(prompt_ids)} tokens, the context holds {kv_cache.max_positions}")
     advance = _greedy(model, kv_cache) if params.greedy and tap is None else None
-    advance = advance or _sampled(model, kv_cache, params, tap)
+    advance = advance or _sampled(model, kv_cache, params, tap, on_chunk)
     start = time.perf_counter()
     token_id = advance(prompt_ids)
     timings.prefill_tokens += len(prompt_ids)
@@ -93,15 +95,26 @@ def _greedy(model: Model, kv_cache: KvCache) -> Advance | None:
     return lambda token_ids: chooser.next_token(token_ids, kv_cache)
 
 
-def _sampled(model: Model, kv_cache: KvCache, params: Sampling, tap: Tap | None) -> Advance:
+def _sampled(
+    model: Model, kv_cache: KvCache, params: Sampling, tap: Tap | None, on_chunk: Callable[[], None] | None
+) -> Advance:
     rng = sampling.generator(params)
-    return lambda ids: sampling.sample(prefill(model, ids, kv_cache, tap=tap)[-1], params, rng)
+    return lambda ids: sampling.sample(prefill(model, ids, kv_cache, tap=tap, on_chunk=on_chunk)[-1], params, rng)
 
 
-def prefill(model: Model, prompt_ids: Sequence[int], kv_cache: KvCache, *, tap: Tap | None = None) -> F32:
+def prefill(
+    model: Model,
+    prompt_ids: Sequence[int],
+    kv_cache: KvCache,
+    *,
+    tap: Tap | None = None,
+    on_chunk: Callable[[], None] | None = None,
+) -> F32:
     """Run the prompt, in chunks unless the model cuts it itself; the logits (1, V) of its last token."""
     chunk = len(prompt_ids) if isinstance(model, NamesNextToken) else PREFILL_CHUNK
     for start in range(0, len(prompt_ids), chunk):
+        if on_chunk:
+            on_chunk()
         logits = model.forward(prompt_ids[start : start + chunk], kv_cache, tap=tap, last_only=True)
     return logits
 

@@ -226,6 +226,7 @@ class Llm:
         max_tokens: int = MAX_TOKENS,
         sampling: Sampling | None = None,
         on_text: Callable[[str], None] | None = None,
+        on_chunk: Callable[[], None] | None = None,
         tap: Tap | None = None,
     ) -> Generation:
         """Answer a prompt. Every call starts with an empty cache.
@@ -235,6 +236,8 @@ class Llm:
             max_tokens: new tokens at most, the end token included.
             sampling: default greedy.
             on_text: called with each piece of text as soon as its characters are complete.
+            on_chunk: called before each chunk of the prompt, of which a long one has many; what it raises ends the
+                answer, as what on_text raises does.
 
         Raises:
             ContextError: the prompt is empty or longer than the context.
@@ -266,6 +269,7 @@ class Llm:
             end_ids=self.tokenizer.end_ids,
             timings=timings,
             tap=tap,
+            on_chunk=on_chunk,
         ):
             self.file.check_unchanged()
             token_ids.append(token_id)

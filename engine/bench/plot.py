@@ -28,6 +28,8 @@ def check(path: Path) -> None:
     """
     if path.suffix not in SUFFIXES:
         raise EngineError(f"{path}: a plot ends with one of {', '.join(SUFFIXES)}")
+    if path.is_dir():
+        raise EngineError(f"{path}: a folder; give a file")
     if not path.parent.is_dir():
         raise EngineError(f"{path}: no such folder {str(path.parent)!r}; make it first")
     try:
@@ -110,4 +112,4 @@ def _roofline(axes: Any, report: Report) -> None:
     axes.set_xlabel("flops per byte that must be read")
     axes.set_ylabel("flops per second")
     axes.grid(which="both", alpha=0.2)
-    axes.legend(fontsize=8, loc="lower right")
+    axes.legend(fontsize=7, loc="best")

@@ -72,6 +72,8 @@ def command(
         raise UsageError("--processor-time needs --threads 1 and no cuda: waiting threads would be counted too")
     if (peer or start_up) and all(name == "cuda" for name, _ in asked):
         raise UsageError(f"{'--peer' if peer else '--start-up'} is for the CPU; add --backend cpu")
+    if threads is not None:
+        options.check_threads(threads, "cpu" if any(name == "cpu" for name, _ in asked) else asked[0][0])
     if eager and not on_device:
         raise UsageError("--eager is for --backend cuda")
     if (synthetic is not None) + teacher + (model is not None) != 1:

@@ -37,6 +37,7 @@ def command(
     """Talk with a model; it sees the whole conversation."""
     from engine.cli.text import say_what_runs
 
+    options.check_at_least("--max-tokens", max_tokens, 1)
     params = options.sampling(temperature, top_k, top_p, min_p, seed)
     with options.load(model, teacher, backend, gpu, precision, allow_fallback, threads, kv_cache) as llm:
         say_what_runs(llm)

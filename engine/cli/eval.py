@@ -52,10 +52,9 @@ def command(
     """
     if not allow_code_execution:
         raise UsageError("the model's code is run to judge it; say --allow-code-execution if you want that")
-    if problems is not None and problems < 1:
-        raise UsageError(f"--problems is {problems}, must be >= 1")
-    if max_tokens < 1:
-        raise UsageError(f"--max-tokens is {max_tokens}, must be >= 1")
+    if problems is not None:
+        options.check_at_least("--problems", problems, 1)
+    options.check_at_least("--max-tokens", max_tokens, 1)
     from engine.evaluate import problems as files
     from engine.evaluate.completion import STYLES
     from engine.evaluate.run import evaluate
@@ -63,8 +62,8 @@ def command(
     known = [name for name in STYLES if name == style]
     if not known:
         raise UsageError(f"no such style {style!r}; available: {', '.join(STYLES)}")
-    if out is not None and not out.parent.is_dir():
-        raise UsageError(f"--out {str(out)!r}: no such folder")
+    if out is not None and (out.is_dir() or not out.parent.is_dir()):
+        raise UsageError(f"--out {str(out)!r}: {'a folder, give a file' if out.is_dir() else 'no such folder'}")
     path = humaneval or files.bundled_path()
     asked = files.load(path)[:problems]
     from engine.cli.text import say_what_runs

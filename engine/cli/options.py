@@ -158,6 +158,16 @@ def check_threads(threads: int | None, backend: str) -> None:
         raise UsageError(f"--threads is {threads}, must be in 1..{most}, the cores that this process may use")
 
 
+def check_at_least(option: str, number: int, least: int) -> None:
+    """Refuse a number that is too small, before a model is loaded.
+
+    Raises:
+        UsageError: it is.
+    """
+    if number < least:
+        raise UsageError(f"{option} is {number}, must be >= {least}")
+
+
 def sampling(temperature: float, top_k: int, top_p: float, min_p: float, seed: int | None) -> Sampling:
     """The sampling parameters; says so where a filter has no effect.
 

@@ -35,6 +35,7 @@ def command(
     """Answer one prompt. Text goes to stdout; the backend that ran and the speed go to stderr."""
     from engine.cli.text import say_speed, say_what_runs, write
 
+    options.check_at_least("--max-tokens", max_tokens, 1)
     params = options.sampling(temperature, top_k, top_p, min_p, seed)
     if raw and system is not None:
         raise UsageError("--raw and --system contradict each other: a system message needs the chat template")

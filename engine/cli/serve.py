@@ -34,10 +34,8 @@ def command(
     """
     if not 0 <= port <= 65535:
         raise UsageError(f"--port is {port}, must be between 0 and 65535")
-    if max_queue < 0:
-        raise UsageError(f"--max-queue is {max_queue}, must be >= 0")
-    if max_tokens < 1:
-        raise UsageError(f"--max-tokens is {max_tokens}, must be >= 1")
+    options.check_at_least("--max-queue", max_queue, 0)
+    options.check_at_least("--max-tokens", max_tokens, 1)
     _require_extra()
     from engine.cli.text import say_what_runs
     from engine.serve.run import Settings, serve

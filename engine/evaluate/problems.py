@@ -78,6 +78,8 @@ def load(path: str | PathLike[str]) -> list[Problem]:
 
 
 def _text(path: Path, shown: str) -> str:
+    if path.exists() and not path.is_file():  # a pipe would be waited for, and a device may never end
+        raise EvaluationError(f"{shown}: not a regular file; give a file of JSON lines")
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)

@@ -65,7 +65,7 @@ class Worker:
         return self._turn.locked()
 
     def stop(self) -> None:
-        """End what runs at its next piece of text, and start nothing more; callable from a signal handler."""
+        """End what runs at its next piece of text or chunk of a prompt; callable from a signal handler."""
         self._stopping.set()
 
     def close(self) -> None:
@@ -141,11 +141,14 @@ class Worker:
                 started = True
                 put(Started(prompt_tokens))
 
-        def listen(piece: str) -> None:
+        def go_on() -> None:
             if self._stopping.is_set():
                 raise stopping()
             if cancelled.is_set():
                 raise _LeaveError
+
+        def listen(piece: str) -> None:
+            go_on()
             start()
             if text := stops.push(piece):
                 put(Piece(text))
@@ -154,11 +157,16 @@ class Worker:
 
         try:
             result = llm.generate(
-                asked.prompt, raw=raw, max_tokens=asked.max_tokens, sampling=asked.sampling, on_text=listen
+                asked.prompt,
+                raw=raw,
+                max_tokens=asked.max_tokens,
+                sampling=asked.sampling,
+                on_text=listen,
+                on_chunk=go_on,
             )
         except _LeaveError:
-            # The newest token has been chosen and not run, so it is not in the cache.
-            return Done("stop", Usage(prompt_tokens, llm.kv_cache.length - prompt_tokens + 1))
+            # The newest token has been chosen and not run, so it is not in the cache; within the prompt there is none.
+            return Done("stop", Usage(prompt_tokens, max(0, llm.kv_cache.length - prompt_tokens + 1)))
         start()
         if text := stops.finish():
             put(Piece(text))

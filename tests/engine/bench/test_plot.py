@@ -24,3 +24,6 @@ def test_other_kinds_of_files_and_missing_folders_are_refused(tmp_path: Path) ->
         plot.check(tmp_path / "speed.gif")
     with pytest.raises(EngineError, match=r"no such folder .*missing'; make it first$"):
         plot.check(tmp_path / "missing" / "speed.png")
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(EngineError, match=r"folder\.png: a folder; give a file$"):
+        plot.check(tmp_path / "folder.png")

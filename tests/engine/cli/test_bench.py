@@ -18,6 +18,7 @@ ONE_OF = "give one of the path of a model, --teacher and --synthetic"
 KNOWN = "known are qwen2.5-0.5b, qwen2.5-1.5b, qwen2.5-7b, tiny"
 NOTHING = "nothing to measure: --prompt-tokens and --context are empty"
 WAITING = "--processor-time needs --threads 1 and no cuda: waiting threads would be counted too"
+OTHER_BACKEND = "--threads is for --backend cpu; the backend is reference"
 COMMAS = "with commas between"
 SHORT = ("--prompt-tokens", "3", "--context", "0,4", "--new-tokens", "2", "--repeats", "1")
 
@@ -56,6 +57,7 @@ def test_json_of_the_bundled_model_is_as_its_schema_says() -> None:
         (("--teacher", "--backend", "cuda", "--peer", "python"), "--peer is for the CPU; add --backend cpu"),
         (("--teacher", "--processor-time"), WAITING),
         (("--synthetic", "gpt-5"), f"synthetic model 'gpt-5' is not known; {KNOWN}"),
+        (("--teacher", "--backend", "reference", "--threads", "1"), OTHER_BACKEND),
         (("--teacher", "--plot", "speed.gif"), "speed.gif: a plot ends with one of .png, .svg, .pdf"),
         (("no-such-file.gguf",), "no-such-file.gguf: GGUF-F01: cannot open the file: no such file or directory"),
     ],
@@ -67,13 +69,19 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments: tuple[str, ...], said:
     assert ended.stderr == f"q4k: {said}\n"
 
 
-def test_threads_beyond_the_machine_and_a_missing_gpu_are_exit_code_4() -> None:
+def test_a_missing_gpu_is_exit_code_4() -> None:
     """BackendError: this machine cannot do it."""
-    for arguments in (("--threads", "100000"), ("--backend", "cuda")):
-        ended = q4k("bench", "--teacher", *SHORT, *arguments)
-        assert (ended.code, ended.stdout) == (4, "")
-        assert ended.stderr.count("\n") == 1
-        assert ended.stderr.startswith(("q4k: threads is 100000, must be in 1..", "q4k: backend 'cuda'"))
+    ended = q4k("bench", "--teacher", *SHORT, "--backend", "cuda")
+    assert (ended.code, ended.stdout) == (4, "")
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith("q4k: backend 'cuda'")
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "100000"])
+def test_threads_that_cannot_be_are_refused(threads: str) -> None:
+    ended = q4k("bench", "--teacher", *SHORT, "--threads", threads)
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"q4k: --threads is {threads}, must be in 1..")
 
 
 def test_peer_that_does_not_start_is_one_line(tmp_path: Path) -> None:

@@ -249,6 +249,8 @@ def test_wrong_usage_is_one_line_and_exit_2(tiny: Path, args: list[str], message
 
 
 def test_number_that_is_none_is_refused(tiny: Path):
+    ended = q4k("run", "no-such-file.gguf", "-p", "hi", "--max-tokens", "0")
+    assert ended.stderr == "q4k: --max-tokens is 0, must be >= 1\n"
     ended = q4k("run", tiny, "-p", "hi", "--max-tokens", "many")
     assert re.fullmatch(r"q4k: invalid value for '--max-tokens': .*integer.*\n", ended.stderr)
     assert ended.code == 2

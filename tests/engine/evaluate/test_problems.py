@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,14 @@ def test_files_that_are_no_lines(tmp_path: Path, name: str, data: bytes, message
     with pytest.raises(EvaluationError) as caught:
         load(tmp_path / name)
     assert str(caught.value).startswith(message)
+
+
+def test_pipe_and_folder_are_refused_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    (tmp_path / "folder.jsonl").mkdir()
+    for name in ("pipe.jsonl", "folder.jsonl"):
+        with pytest.raises(EvaluationError, match=rf"^{name}: not a regular file; give a file of JSON lines$"):
+            load(tmp_path / name)
 
 
 def test_missing_file(tmp_path: Path):
