@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pv.challenge.batch import challenge, challenge_jobs
+from pv.challenge.batch import Challenges, challenge, challenge_jobs
 
-__all__ = ["challenge", "challenge_jobs"]
+__all__ = ["Challenges", "challenge", "challenge_jobs"]

@@ -1,12 +1,12 @@
 """Which libraries the processes of challenges may find imported: nothing that their falsifier did not pass with.
 
-A session imports more and more, so two sets serve nearly all: what every job had, and what most of them had.
+A session imports more and more, so what its first test had serves all, and what a later one had serves most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from pv.process.device import needs_device
@@ -14,32 +14,39 @@ from pv.process.nursery import Nursery
 from pv.run.launch import environment_of
 from pv.schema.run import Job
 
-_MOST = 2 / 3
+_MOST = 3
+"""Nurseries for a target; each takes a second to start, and 100 MB with numba."""
+_WORTH = 32
+"""Modules that a nursery has to spare its children beyond what the others do."""
 
 
-@contextmanager
-def nurseries(
-    root: Path, jobs: Sequence[Job], modules: Mapping[Job, Sequence[str]]
-) -> Iterator[Mapping[Job, Nursery]]:  # fmt: skip
-    """Where the challenges of each job are forked; those that need a device have none.
+class Nurseries:
+    """Started as they are needed; leaving the context ends them."""
 
-    Args:
-        modules: what a job passed with, see `Outcome.modules`.
-    """
-    found: dict[Job, Nursery] = {}
-    with ExitStack() as stack:
-        for target in dict.fromkeys(job.target for job in jobs if not needs_device(job.target)):
-            group = sorted((job for job in jobs if job.target == target), key=lambda job: -len(modules.get(job, ())))
-            sets = [modules.get(job, ()) for job in group]
-            many, few = _common(sets[: max(1, int(_MOST * len(sets)))]), _common(sets)
-            of_all = stack.enter_context(Nursery(root, few, environment_of(target)))
-            of_most = stack.enter_context(Nursery(root, many, environment_of(target))) if many != few else of_all
-            for job, names in zip(group, sets, strict=True):
-                found[job] = of_most if set(many) <= set(names) else of_all
-        yield found
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._started: dict[str, list[tuple[frozenset[str], Nursery]]] = {}
+        self._resources = ExitStack()
 
+    def __enter__(self) -> Nurseries:
+        return self
 
-def _common(sets: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """What is in each of them, in the order of the first."""
-    others = [set(names) for names in sets[1:]]
-    return tuple(name for name in sets[0] if all(name in names for names in others))
+    def __exit__(self, *_exception: object) -> None:
+        self._resources.close()
+
+    def of(self, job: Job, modules: Sequence[str]) -> Nursery | None:
+        """Where the challenges of a job are forked; None for one that needs a device.
+
+        Args:
+            modules: what the job passed with, see `Outcome.modules`.
+        """
+        if needs_device(job.target):
+            return None
+        started = self._started.setdefault(job.target, [])
+        fitting = [item for item in started if item[0] <= set(modules)]
+        best = max(fitting, key=lambda item: len(item[0]), default=None)
+        if len(started) < _MOST and (best is None or len(set(modules)) - len(best[0]) >= _WORTH):
+            nursery = self._resources.enter_context(Nursery(self._root, modules, environment_of(job.target)))
+            best = frozenset(modules), nursery
+            started.append(best)
+        return best[1] if best else None

@@ -46,7 +46,8 @@ def command(
             min=1,
             max=64,
             help="Processes that run tests at a time, through pytest-xdist on one host; no result depends on it. "
-            "Seeded faults have a process each. By default 1 for the tests, the setting 'workers' for the faults.",
+            "Seeded faults have a process each. By default the setting 'workers': 1 for the tests, and the others for "
+            "faults of tests that have passed.",
         ),
     ] = None,
     output_format: Annotated[Format, typer.Option("--output-format", help="How to print.")] = Format.FULL,

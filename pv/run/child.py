@@ -42,6 +42,8 @@ class RunEvent:
     kind: str
     job: Job
     outcome: Outcome | None = None
+    passed_with: tuple[str, ...] | None = None
+    """On `ran`, if every test has passed as far as its own records say: see `Outcome.modules`."""
 
 
 @dataclass(slots=True)
@@ -82,7 +84,7 @@ def run_jobs(
     tell = on_event or _nobody
     setup = Setup(
         root, settings, fault, relative, forced_failure, stop, nursery,
-        on_progress=lambda kind, job: tell(RunEvent(kind, job)),
+        on_progress=lambda kind, job, passed_with: tell(RunEvent(kind, job, passed_with=passed_with)),
     )  # fmt: skip
     outcomes: dict[int, Outcome] = {}
     for target in dict.fromkeys(job.target for job in jobs):
@@ -176,6 +178,5 @@ def _outcome(session: Ended, job: Job, verdict: Verdict) -> Outcome:
         detail=session.exit_of(job).output[-_DETAIL_CHARACTERS:] if is_dead else verdict.detail,
         versions=session.picture.versions,
         shadowed=session.picture.shadowed,
-        # What the first of its tests had, the others had as well.
-        modules=min((node.modules for node in nodes), key=len, default=()),
+        modules=session.picture.modules_of(job),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from pv.process.supervise import Exit, supervise
 from pv.process.team import supervise_team
 from pv.run.facts import Ending, JobFacts
 from pv.run.picture import Picture
-from pv.run.session import Session
+from pv.run.session import OnProgress, Session
 from pv.run.team import Team, is_internal
 from pv.schema.run import Job
 from pv.schema.settings import Settings
@@ -34,8 +34,7 @@ class Setup:
     forced_failure: bool
     stop: threading.Event | None
     nursery: Nursery | None
-    on_progress: Callable[[str, Job], None]
-    """Told `started` (a job's first test began) and `ran` (its last test ended)."""
+    on_progress: OnProgress
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,10 @@ class Picture:
         running_s = time.monotonic() - self.running_since if self.running in job.nodeids else 0.0
         return self.spent_s[self._places[job]] + running_s
 
+    def modules_of(self, job: Job) -> tuple[str, ...]:
+        """What the first of its tests had, the others had as well."""
+        return min((self.nodes[nodeid].modules for nodeid in job.nodeids), key=len, default=())
+
     def went_wrong(self, job: Job) -> bool:
         """Whether a finished test of the job, or its file, is already more than undecided."""
         nodes = [self.nodes[nodeid] for nodeid in job.nodeids]

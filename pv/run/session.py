@@ -15,11 +15,14 @@ from pv.run.facts import NodeFacts, Phase
 from pv.run.picture import Picture
 from pv.schema.run import Attachment, Job, Measured
 
+OnProgress = Callable[[str, Job, tuple[str, ...] | None], None]
+"""Told `started` (a job's first test began) and `ran` (its last test ended), with `RunEvent.passed_with`."""
+
 
 class Session(Picture):
     """Watcher of one child that runs `jobs`."""
 
-    def __init__(self, jobs: Sequence[Job], nonce: str, on_progress: Callable[[str, Job], None] | None = None) -> None:
+    def __init__(self, jobs: Sequence[Job], nonce: str, on_progress: OnProgress | None = None) -> None:
         super().__init__(jobs)
         self._jobs_of: dict[str, list[int]] = {}
         for index, job in enumerate(jobs):
@@ -170,4 +173,6 @@ class Session(Picture):
         for index in indexes:
             if self._on_progress is not None and (what, index) not in self._announced:
                 self._announced.add((what, index))
-                self._on_progress(what, self.jobs[index])
+                job = self.jobs[index]
+                is_passed = what == "ran" and not self.went_wrong(job)
+                self._on_progress(what, job, self.modules_of(job) if is_passed else None)

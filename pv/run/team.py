@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from pv.process.supervise import Exit
 from pv.process.team import TeamExit
 from pv.run import limits
 from pv.run.facts import Ending, NodeFacts
 from pv.run.picture import Picture
-from pv.run.session import Session
+from pv.run.session import OnProgress, Session
 from pv.schema.run import Job
 
 _INTERNAL_ERROR = 3
@@ -48,7 +48,7 @@ class Member(Session):
 class Team:
     """Watcher of all workers."""
 
-    def __init__(self, jobs: Sequence[Job], workers: int, on_progress: Callable[[str, Job], None]) -> None:
+    def __init__(self, jobs: Sequence[Job], workers: int, on_progress: OnProgress) -> None:
         self.nonces = tuple(secrets.token_hex(16) for _ in range(workers))
         self.members = tuple(Member(jobs, nonce, on_progress) for nonce in self.nonces)
         self._jobs = tuple(jobs)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pv.atomic import in_parallel
-from pv.challenge import challenge_jobs
+from pv.challenge import Challenges
 from pv.errors import EvidenceError
 from pv.evidence.blocks import block_digest
 from pv.evidence.bytecode import remove_compiled
@@ -59,8 +59,9 @@ def discharge(
     Args:
         sensitivity: search the smallest size that is caught, for graded challenges; otherwise the fault's own size
             is the only one tried.
-        workers: processes that run tests at a time; without it one for the tests, so that what they measure is not
-            disturbed, and `settings.workers` for the challenges.
+        workers: processes that run tests at a time, first without faults and then with them. Without it there are
+            `settings.workers`: one runs the tests in the order of the plan, and the others challenge meanwhile those
+            that have passed. 1 is for tests that a busy machine disturbs.
     Raises:
         EvidenceError: the store cannot be written; nothing was run.
         PvError: a contract file changed while the falsifiers ran.
@@ -85,9 +86,7 @@ def discharge(
             "intent", run=run, time=started, planned=[[item.falsifier.id, item.job.target] for item in runnable]
         )
     redactor = Redactor(root)
-    ran = _run(root, settings, runnable, watch, workers)
-    outcomes = {key: bounded(redactor.outcome(outcome)) for key, outcome in ran.items()}
-    challenged = _challenge(root, settings, runnable, outcomes, watch, sensitivity, workers)
+    outcomes, challenged = _run(root, settings, runnable, watch, redactor, sensitivity, workers)
     challenges = {key: tuple(map(redactor.challenge, runs)) for key, runs in challenged.items()}
     after = _fingerprints(root, settings, runnable)
 
@@ -159,43 +158,35 @@ def _fingerprints(
 
 
 def _run(
-    root: Path, settings: Settings, planned: Sequence[Planned], watch: Watch, workers: int | None
-) -> dict[tuple[str, str], Outcome]:
-    """Every job; one target after the other."""
-
-    def on_event(event: RunEvent) -> None:
-        if event.outcome is not None:
-            watch.ran(event.outcome)
-
-    outcomes: dict[tuple[str, str], Outcome] = {}
-    for target in dict.fromkeys(item.job.target for item in planned):
-        jobs = [item.job for item in planned if item.job.target == target]
-        for outcome in run_jobs(root, settings, jobs, on_event=on_event, workers=workers or 1):
-            outcomes[outcome.job.falsifier, target] = outcome
-    return outcomes
-
-
-def _challenge(
-    root: Path,
-    settings: Settings,
-    planned: Sequence[Planned],
-    outcomes: Mapping[tuple[str, str], Outcome],
-    watch: Watch,
-    sensitivity: bool,
+    root: Path, settings: Settings, planned: Sequence[Planned], watch: Watch, redactor: Redactor, sensitivity: bool,
     workers: int | None,
-) -> dict[tuple[str, str], tuple[ChallengeRun, ...]]:
-    """Seed every declared fault, for the falsifiers that passed: a failing one needs no proof that it can fail."""
-    batch = [
-        (item.job, tuple(challenge.fault for challenge in item.falsifier.challenges))
-        for item in planned
-        if item.falsifier.challenges and outcomes[item.falsifier.id, item.job.target].result is Result.PASS
-    ]
-    found = challenge_jobs(
-        root, settings, batch, workers=workers, on_challenge=watch.challenged,
+) -> tuple[dict[tuple[str, str], Outcome], dict[tuple[str, str], list[ChallengeRun]]]:  # fmt: skip
+    """Every job, one target after the other, and every declared fault for the falsifiers that passed: a failing one
+    needs no proof that it can fail."""
+    batch = [(item.job, tuple(challenge.fault for challenge in item.falsifier.challenges)) for item in planned]
+    outcomes: dict[Job, Outcome] = {}
+    with Challenges(
+        root, settings, batch, workers=workers, beside=workers or 1, on_challenge=watch.challenged,
         graded=graded(planned) if sensitivity else (),
-        modules={job: outcomes[job.falsifier, job.target].modules for job, _ in batch},
-    )  # fmt: skip
-    return {(job.falsifier, job.target): tuple(runs) for job, runs in found}
+    ) as challenges:  # fmt: skip
+
+        def on_event(event: RunEvent) -> None:
+            if event.passed_with is not None:
+                challenges.begin(event.job, event.passed_with)
+            if event.outcome is not None:
+                watch.ran(event.outcome)
+            challenges.tell()
+
+        for target in dict.fromkeys(job.target for job, _ in batch):
+            jobs = [job for job, _ in batch if job.target == target]
+            done = run_jobs(root, settings, jobs, on_event=on_event, workers=workers or 1)
+            outcomes.update((outcome.job, bounded(redactor.outcome(outcome))) for outcome in done)
+        passed = {job: outcomes[job].modules for job, _ in batch if outcomes[job].result is Result.PASS}
+        found = challenges.of(passed)
+    return (
+        {(job.falsifier, job.target): outcome for job, outcome in outcomes.items()},
+        {(job.falsifier, job.target): runs for job, runs in found},
+    )
 
 
 def _unless_changed(outcome: Outcome, before: Fingerprint, after: Fingerprint) -> Outcome:

@@ -6,6 +6,8 @@ running tests, which take seconds, give canned results. One run takes some ten m
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -13,7 +15,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -101,7 +103,7 @@ def _child(root: Path, out: Path, err: Path, at: str, act: Act | None, file_limi
         os.chdir(root)
         collection = _collection(falsifiers_of(root))
         vars(pv.workflow.plan).update(collect=lambda *_: collection)
-        vars(workflow).update(run_jobs=_run_jobs, challenge_jobs=_challenge_jobs)
+        vars(workflow).update(run_jobs=_run_jobs, Challenges=_AllCaught)
         operations = Operations(root, at=at, act=act)
         operations.install()
         if file_limit_bytes >= 0:
@@ -141,11 +143,18 @@ def _attachment(name: str, data: bytes) -> Attachment:
     return Attachment(name, hashlib.sha256(data).hexdigest(), len(data), data)
 
 
-def _challenge_jobs(
-    _root: Path, _settings: object, batch: Any, **_options: Any
-) -> list[tuple[Job, list[ChallengeRun]]]:
-    caught = ChallengeOutcome.CAUGHT
-    return [(job, [ChallengeRun(fault, caught, "AssertionError", 0.001) for fault in faults]) for job, faults in batch]
+class _AllCaught(contextlib.AbstractContextManager["_AllCaught"]):
+    """In the place of `pv.challenge.Challenges`."""
+
+    def __init__(self, _root: Path, _settings: object, batch: Any, **_options: Any) -> None:
+        self._batch = batch
+
+    def __exit__(self, *_exception: object) -> None:
+        pass
+
+    def of(self, passed: Container[Job]) -> list[tuple[Job, list[ChallengeRun]]]:
+        run = functools.partial(ChallengeRun, outcome=ChallengeOutcome.CAUGHT, reason="AssertionError", duration_s=1e-3)
+        return [(job, [run(fault) for fault in faults]) for job, faults in self._batch if job in passed]
 
 
 def in_forks(count: int, work: Callable[[int], None]) -> list[int]:

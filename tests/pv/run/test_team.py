@@ -45,7 +45,7 @@ def play(team: Team, index: int, ran: list[Record], *, plan: tuple[str, ...] = I
 
 
 def team() -> Team:
-    return Team(JOBS, 2, lambda _kind, _job: None)
+    return Team(JOBS, 2, lambda _kind, _job, _passed_with: None)
 
 
 def ending(team: Team, *, controller: int = 0, workers: tuple[Exit | None, ...] = (left(), left())) -> Ending:
