@@ -75,9 +75,9 @@ def cpu_matmul_drops_tail() -> Seeded:
 def integer_rows_shifted() -> Seeded:
     """Rows of the last, unfinished group are the ones before them."""
 
-    def wrong(interleaved: Any, weight: Weight, lanes: int, threads: int) -> Any:
+    def wrong(interleaved: Any, weight: Weight, lanes: int, *rest: Any) -> Any:
         rows = np.maximum(np.arange(len(weight.data)) - (len(weight.data) % lanes != 0), 0)
-        return interleaved(replace(weight, data=np.ascontiguousarray(weight.data[rows])), lanes, threads)
+        return interleaved(replace(weight, data=np.ascontiguousarray(weight.data[rows])), lanes, *rest)
 
     return seeded((import_module("engine.ops.cpu.interleave"), "interleave", wrong))
 

@@ -229,9 +229,9 @@ def integer_weights_copied() -> Iterator[None]:
 
     original, kept = interleave.interleave, []
 
-    def copied(weight: Any, lanes: int, threads: int) -> Any:
+    def copied(weight: Any, *rest: Any) -> Any:
         kept.append(weight.data.copy())
-        return original(weight, lanes, threads)
+        return original(weight, *rest)
 
     with _in_child_too("integer_weights_copied"), mock.patch.object(interleave, "interleave", copied):
         yield
@@ -246,4 +246,19 @@ def integer_products_by_decoding() -> Iterator[None]:
         return floats.matmul(self.pool, x, weight)
 
     with _every_integer_product(slow):
+        yield
+
+
+@contextmanager
+def exact_products_in_16_bits() -> Iterator[None]:
+    """The precision f32 runs what q16 runs."""
+    from engine.ops import cpu
+    from engine.ops.cpu.integer import IntegerOps
+
+    rounded = IntegerOps("q16", 1)
+
+    def wrong(x: Any, weight: Any) -> Any:
+        return rounded.matmul(x, weight)
+
+    with mock.patch.object(cpu, "matmul", wrong):
         yield
