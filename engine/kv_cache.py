@@ -48,6 +48,11 @@ class KvCache:
         return self._length
 
     @property
+    def capacity(self) -> int:
+        """Positions that there is memory for now; the arrays behind `view` stay where they are until it changes."""
+        return self._capacity
+
+    @property
     def size_bytes(self) -> int:
         """Memory set aside now."""
         return sum(array.nbytes for array in (*self._keys, *self._values))
@@ -70,6 +75,24 @@ class KvCache:
         end = self._ends[layer]
         return self._keys[layer][:end], self._values[layer][:end]
 
+    def room(self, tokens: int) -> int:
+        """Make room for so many more tokens; the capacity then.
+
+        Raises:
+            ContextError: there is none.
+        """
+        end = self._length + tokens
+        if end > self.max_positions:
+            raise ContextError(f"{end} positions are more than the context of {self.max_positions} holds")
+        if end > self._capacity:
+            self._grow(end)
+        return self._capacity
+
+    def written(self, tokens: int) -> None:
+        """Count tokens that were put behind those of `view` in the memory of every layer."""
+        self._length += tokens
+        self._ends = [self._length] * self.num_layers
+
     def truncate(self, length: int) -> None:
         """Forget every position from `length` on."""
         self._length = min(self._length, length)
@@ -83,10 +106,7 @@ class KvCache:
         if k.shape != v.shape or k.shape[1:] != self._token_shape:
             raise ShapeError(f"kv cache: keys {k.shape} and values {v.shape}, expected (T, *{self._token_shape})")
         end = self._length + k.shape[0]
-        if end > self.max_positions:
-            raise ContextError(f"{end} positions are more than the context of {self.max_positions} holds")
-        if end > self._capacity:
-            self._grow(end)
+        self.room(k.shape[0])
         with np.errstate(over="ignore"):
             self._keys[layer][start : start + k.shape[0]] = k
             self._values[layer][start : start + k.shape[0]] = v

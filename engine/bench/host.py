@@ -30,6 +30,8 @@ class Watched:
         self._ops, self._timer, self._note = ops, timer, note
 
     def __getattr__(self, name: str) -> Any:
+        if name == "one_token":  # operation by operation, not all at once
+            raise AttributeError(name)
         found = getattr(self._ops, name)
         if not callable(found) or name == "threads":
             return found

@@ -98,8 +98,7 @@ class Decoder:
             ContextError: no tokens, or more than the cache has room for.
             ShapeError: a token id outside the vocabulary.
         """
-        ops, config = self.ops, self.config
-        ids = np.asarray(token_ids, dtype=np.int64)
+        ids = np.array(token_ids, dtype=np.int64)
         if ids.size == 0:
             raise ContextError("no tokens to run; a forward needs at least one")
         if kv_cache.length + ids.size > kv_cache.max_positions:
@@ -107,6 +106,14 @@ class Decoder:
                 f"{kv_cache.length} cached and {ids.size} new tokens exceed the context of {kv_cache.max_positions}"
             )
         positions = np.arange(kv_cache.length, kv_cache.length + ids.size, dtype=np.int64)
+        if ids.size == 1 and tap is None:
+            return fused.one_token(self.ops, self._run, ids, positions, kv_cache)
+        return self._run(ids, positions, kv_cache, tap=tap, last_only=last_only)
+
+    def _run(
+        self, ids: I64, positions: I64, kv_cache: KvCache, *, tap: Tap | None = None, last_only: bool = False
+    ) -> F32:
+        ops, config = self.ops, self.config
         x = ops.embedding(self._embedding, ids)
         if tap:
             tap("embedding", None, x)

@@ -6,9 +6,10 @@ by itself, with the same arguments after `ops`, and gives the same values: every
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from engine.kv_cache import KvCache
 from engine.ops.protocol import F32, I64, Ops, Weight
 from engine.ops.rotary import PLAIN, Rotary
 
@@ -17,6 +18,22 @@ class KeyValueStore(Protocol):
     """What `rope_append` needs of a KV cache."""
 
     def append(self, layer: int, k: F32, v: F32) -> None: ...
+
+
+def one_token(
+    ops: Ops, forward: Callable[[I64, I64, KvCache], F32], ids: I64, positions: I64, kv_cache: KvCache
+) -> F32:
+    """The forward of one token, which ends in logits (1, V); a backend may note what it does and do it again.
+
+    Args:
+        forward: a method of the model.
+        ids: (1,).
+        positions: (1,), those that the cache holds.
+    """
+    if own := _own(ops, "one_token"):
+        found: F32 = own(forward, ids, positions, kv_cache)
+        return found
+    return forward(ids, positions, kv_cache)
 
 
 def multiply_all(ops: Ops, x: F32, weights: Sequence[Weight]) -> Sequence[F32]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.errors import ShapeError
 from engine.gguf.types import GgmlType
 from engine.ops import reference
-from engine.ops.cpu import floats, kernels
+from engine.ops.cpu import floats, rows
+from engine.ops.cpu.allocator import keep_freed_memory
 from engine.ops.cpu.floats import KERNEL_TYPES, contiguous
 from engine.ops.cpu.footprint import release_compiler
 from engine.ops.cpu.pool import cores, shared
 from engine.ops.protocol import F32, I64, Weight
-from engine.ops.rotary import PLAIN, Rotary, frequencies
+from engine.ops.rotary import PLAIN, Rotary
 
 name = "cpu"
 precision = "float32"
@@ -51,6 +51,7 @@ def prepare(types: frozenset[GgmlType]) -> None:
     attention(heads, heads, heads, first)
     _pool.prepare()
     release_compiler()
+    keep_freed_memory()
 
 
 def slow_types(types: frozenset[GgmlType]) -> tuple[GgmlType, ...]:
@@ -69,9 +70,7 @@ def matmul(x: F32, weight: Weight) -> F32:
 
 def rms_norm(x: F32, weight: F32, *, eps: float) -> F32:
     """Divide each row of x (T, D) by its root mean square, then scale by weight (D,)."""
-    out = np.empty_like(x)
-    kernels.rms_norm(contiguous(x), contiguous(weight), np.float32(eps), out)
-    return out
+    return rows.rms_norm(_pool, contiguous(x), contiguous(weight), eps)
 
 
 def rope(x: F32, positions: I64, *, theta: float, rotary: Rotary = PLAIN) -> F32:
@@ -85,13 +84,8 @@ def rope(x: F32, positions: I64, *, theta: float, rotary: Rotary = PLAIN) -> F32
     Raises:
         ShapeError: Dh is odd, or positions does not have T entries, or `rotary` is for another Dh.
     """
-    tokens, _, head_dim = x.shape
-    if head_dim % 2 or positions.shape != (tokens,):
-        raise ShapeError(f"rope: head dim {head_dim} must be even and positions {positions.shape} be ({tokens},)")
-    out = np.empty_like(x)
-    angles = frequencies(head_dim, float(theta), rotary)
-    kernels.rope(contiguous(x), positions, angles, rotary.magnitude, rotary.adjacent, out)
-    return out
+    rows.check_rope(x, positions)
+    return rows.Angles(_pool, positions, x.shape[2], theta, rotary).turn(_pool, contiguous(x))
 
 
 def attention(q: F32, k: F32, v: F32, positions: I64, *, window: int | None = None) -> F32:

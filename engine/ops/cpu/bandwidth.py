@@ -41,10 +41,10 @@ def reads(threads: int, *, clock: Callable[[], float] = time.perf_counter) -> It
     numbers = np.zeros(_BYTES // 8, np.int64)
     numbers[::512] = 1  # every page exists
     pool, function = Pool(threads), _probe()
-    pool.run(function, numbers.ctypes.data, _PARTS)
+    pool.run(function, numbers, _PARTS)
     while True:
         start = clock()
-        pool.run(function, numbers.ctypes.data, _PARTS)
+        pool.run(function, numbers, _PARTS)
         yield _BYTES / (clock() - start)
 
 

@@ -10,7 +10,7 @@ from engine import quant
 from engine.errors import ShapeError
 from engine.gguf.types import GgmlType
 from engine.ops.cpu.jobs import attention_job, float_job
-from engine.ops.cpu.pool import Pool
+from engine.ops.cpu.runner import Runner
 from engine.ops.cpu.windows import window_job
 from engine.ops.protocol import F32, I64, Weight
 
@@ -32,7 +32,7 @@ _DECODE_COST = 4
 _DECODED_AT_ONCE = 1 << 20
 
 
-def matmul(pool: Pool, x: F32, weight: Weight) -> F32:
+def matmul(runner: Runner, x: F32, weight: Weight) -> F32:
     """x (T, K) times the transpose of `weight` (N, K): (T, N).
 
     Raises:
@@ -43,30 +43,30 @@ def matmul(pool: Pool, x: F32, weight: Weight) -> F32:
     if x.shape[1] != columns:
         raise ShapeError(f"{weight.name}: rows have {columns} weights, the activation has {x.shape[1]} values")
     if weight.type in KERNEL_TYPES:
-        return _product(pool, x, weight.type, weight.data, rows)
+        return _product(runner, x, weight.type, weight.data, rows)
     out = np.empty((tokens, rows), np.float32)
     step = max(1, _DECODED_AT_ONCE // columns)
     for start in range(0, rows, step):
         # numpy's own product would start the threads of BLAS beside those of the pool
         decoded = np.ascontiguousarray(quant.decode(weight.type, weight.data[start : start + step]))
-        out[:, start : start + step] = _product(pool, x, GgmlType.F32, decoded, len(decoded))
+        out[:, start : start + step] = _product(runner, x, GgmlType.F32, decoded, len(decoded))
     return out
 
 
-def _product(pool: Pool, x: F32, kind: GgmlType, data: Any, rows: int) -> F32:
+def _product(runner: Runner, x: F32, kind: GgmlType, data: Any, rows: int) -> F32:
     tokens, columns = x.shape
     out = np.empty((tokens, rows), np.float32)
     if out.size == 0:
         return out
     flat, packed = contiguous(x), np.ascontiguousarray(data)
-    parts = parts_of(pool, rows * columns * (tokens + _DECODE_COST) // _PER_NS, rows)
+    parts = parts_of(runner, rows * columns * (tokens + _DECODE_COST) // _PER_NS, rows)
     places = (int(kind), packed.ctypes.data, packed.nbytes // rows, flat.ctypes.data)
     words = np.array([*places, tokens, columns, out.ctypes.data, rows, parts], np.int64)
-    pool.run(float_job().address, words.ctypes.data, parts)
+    runner.run(float_job().address, words, parts, reads=(flat,), makes=(out,), keeps=(packed,))
     return out
 
 
-def attention(pool: Pool, q: F32, k: F32, v: F32, positions: I64, window: int | None = None) -> F32:
+def attention(runner: Runner, q: F32, k: F32, v: F32, positions: I64, window: int | None = None) -> F32:
     """Causal attention with grouped key and value heads.
 
     Args:
@@ -90,17 +90,18 @@ def attention(pool: Pool, q: F32, k: F32, v: F32, positions: I64, window: int | 
         return out
     arrays: list[Any] = [contiguous(q), contiguous(k), contiguous(v), np.ascontiguousarray(positions), out]
     seen = slots if window is None else min(window, slots)
-    parts = parts_of(pool, tokens * heads * seen * head_dim // _PER_NS, tokens * heads)
+    parts = parts_of(runner, tokens * heads * seen * head_dim // _PER_NS, tokens * heads)
     sizes = (tokens, heads, head_dim, slots, kv_heads)
     words = np.array([*(array.ctypes.data for array in arrays), *sizes, parts, seen], np.int64)
     job = (attention_job if seen == slots else window_job)(halves=k.dtype == np.float16)
-    pool.run(job.address, words.ctypes.data, parts)
+    reads, keeps = (arrays[0], arrays[3]), arrays[1:3]
+    runner.run(job.address, words, parts, reads=reads, makes=(out,), keeps=keeps)
     return out
 
 
-def parts_of(pool: Pool, cost_ns: int, most: int) -> int:
+def parts_of(runner: Runner, cost_ns: int, most: int) -> int:
     """Parts of a job: of some 10 us at least, and no more than there are things."""
-    return max(1, min(cost_ns // _PART_NS, most, pool.threads * _PARTS_PER_THREAD))
+    return max(1, min(cost_ns // _PART_NS, most, runner.threads * _PARTS_PER_THREAD))
 
 
 def contiguous(x: F32) -> F32:

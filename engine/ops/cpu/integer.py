@@ -11,15 +11,19 @@ given back, so that one copy is resident. Other types, and everything that is no
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from engine.errors import BackendError, ShapeError
 from engine.gguf.types import GgmlType, layout
+from engine.kv_cache import KvCache
 from engine.ops import cpu
-from engine.ops.cpu import floats, interleave
+from engine.ops.cpu import floats, interleave, rows
+from engine.ops.cpu.allocator import keep_freed_memory
 from engine.ops.cpu.arena import Arena
 from engine.ops.cpu.footprint import release_compiler
 from engine.ops.cpu.interleave import Interleaved, Release
@@ -27,6 +31,8 @@ from engine.ops.cpu.isa import Isa, choose
 from engine.ops.cpu.jobs import swiglu_job
 from engine.ops.cpu.pool import cores, shared
 from engine.ops.cpu.products import Products
+from engine.ops.cpu.recording import Forward, Recording, Step
+from engine.ops.cpu.runner import Runner
 from engine.ops.protocol import F32, I64, Weight
 from engine.ops.rotary import PLAIN, Rotary
 
@@ -64,8 +70,10 @@ class IntegerOps:
         # The Weight is kept with its rearranged form: an address in memory names it only as long as it lives.
         self._plans: dict[tuple[int, ...], Products] = {}
         self._one_plan_at_a_time = threading.Lock()
+        self._steps: weakref.WeakKeyDictionary[KvCache, Step] = weakref.WeakKeyDictionary()
+        self._local = threading.local()
         self._weights: dict[int, tuple[Weight, Interleaved]] = share._weights if share else {}
-        self._arena = share._arena if share else Arena()
+        self._arena: Arena = share._arena if share else Arena()
 
     def threads(self) -> int:
         """Threads that share one matrix."""
@@ -87,18 +95,22 @@ class IntegerOps:
             weight = Weight("nothing", kind, (1, columns), np.zeros((1, size), np.uint8))
             packed = interleave.interleave(weight, self.isa.lanes, 1)
             for tokens in (1, 2):
-                products = Products([packed] * 2, tokens, self._planes, self.isa, self.pool)
-                products.run(np.zeros((tokens, columns), np.float32))
+                products = Products([packed] * 2, tokens, self._planes, self.isa, self.pool.threads)
+                products.run(self.pool, np.zeros((tokens, columns), np.float32))
         x, heads = np.ones((1, 2), np.float32), np.ones((1, 1, 2), np.float32)
         first = np.zeros(1, np.int64)
+        self.embedding(Weight("nothing", GgmlType.F32, (1, 1), np.zeros((1, 4), np.uint8)), np.zeros(1, np.int64))
         self.rms_norm(x, x[0], eps=1.0)
         self.swiglu(x, x)
+        self.add(x, x)
         self.rope(heads, first, theta=1.0)
         narrow: Any = heads.astype(np.float16)
         for cached in (heads, narrow):
             self.attention(heads, cached, cached, first)
+        rows.append_job(heads, heads, heads, heads, first)
         self.pool.prepare()
         release_compiler()
+        keep_freed_memory()
 
     def load(self, weight: Weight) -> None:
         """Rearrange a weight now rather than when it is first used."""
@@ -112,7 +124,7 @@ class IntegerOps:
             ShapeError: the rows of x and of the weight differ in length.
         """
         if weight.type not in interleave.TYPES:
-            return floats.matmul(self.pool, x, weight)
+            return floats.matmul(self._runner_for(weight), x, weight)
         return self._products(x, (weight,))[0]
 
     def multiply_all(self, x: F32, weights: Sequence[Weight]) -> Sequence[F32]:
@@ -142,17 +154,17 @@ class IntegerOps:
                 raise ShapeError(f"{weight.name}: {lengths}")
         if not tokens * sum(weight.shape[0] for weight in weights):
             return [np.empty((tokens, weight.shape[0]), np.float32) for weight in weights]
-        if tokens > 1:
-            return self._planned(weights, tokens).run(x)
+        if tokens > 1 or self._recording:
+            return self._planned(weights, tokens).run(self._runner, x)
         key = tuple(map(id, weights))
         plan = self._plans.get(key)
         if plan is None:
             plan = self._plans[key] = self._planned(weights, 1)
         with self._one_plan_at_a_time:
-            return plan.run(x)
+            return plan.run(self.pool, x)
 
     def _planned(self, weights: Sequence[Weight], tokens: int) -> Products:
-        return Products([self._packed(weight) for weight in weights], tokens, self._planes, self.isa, self.pool)
+        return Products([self._packed(weight) for weight in weights], tokens, self._planes, self.isa, self.pool.threads)
 
     def _packed(self, weight: Weight) -> Interleaved:
         found = self._weights.get(id(weight))
@@ -164,31 +176,74 @@ class IntegerOps:
         return found[1]
 
     def embedding(self, weight: Weight, token_ids: I64) -> F32:
-        """As `engine.ops.cpu.embedding`: rows of the mapped file, exact; those of a prompt are given back."""
-        if len(token_ids) <= 1:
+        """As `engine.ops.cpu.embedding`: rows of the mapped file, exact; those of a prompt are given back.
+
+        Raises:
+            ShapeError: a token id outside the vocabulary.
+        """
+        runner = self._runner_for(weight)
+        if weight.type not in floats.KERNEL_TYPES:
             return cpu.embedding(weight, token_ids)
+        if len(token_ids) <= 1:
+            return rows.embedding(runner, weight, token_ids)
         release = Release(weight.data)
-        rows = []
+        found = []
         for start in range(0, len(token_ids), _ROWS_AT_ONCE):
-            rows.append(cpu.embedding(weight, token_ids[start : start + _ROWS_AT_ONCE]))
+            found.append(rows.embedding(runner, weight, token_ids[start : start + _ROWS_AT_ONCE]))
             release(0, weight.data.nbytes)
-        return np.concatenate(rows)
+        return np.concatenate(found)
 
     def add_bias(self, x: F32, bias: F32) -> F32:
         """As `engine.ops.cpu.add_bias`."""
-        return cpu.add_bias(x, bias)
+        return rows.add(self._runner, floats.contiguous(x), floats.contiguous(bias))
 
     def add(self, x: F32, y: F32) -> F32:
         """As `engine.ops.cpu.add`."""
-        return cpu.add(x, y)
+        return rows.add(self._runner, floats.contiguous(x), floats.contiguous(y))
 
     def rms_norm(self, x: F32, weight: F32, *, eps: float) -> F32:
         """As `engine.ops.cpu.rms_norm`."""
-        return cpu.rms_norm(x, weight, eps=eps)
+        return rows.rms_norm(self._runner, floats.contiguous(x), floats.contiguous(weight), eps)
 
     def rope(self, x: F32, positions: I64, *, theta: float, rotary: Rotary = PLAIN) -> F32:
-        """As `engine.ops.cpu.rope`."""
-        return cpu.rope(x, positions, theta=theta, rotary=rotary)
+        """As `engine.ops.cpu.rope`; the cosines of one forward are worked out once.
+
+        Raises:
+            ShapeError: Dh is odd, or positions does not have T entries, or `rotary` is for another Dh.
+        """
+        rows.check_rope(x, positions)
+        size = x.shape[2]
+        angles: rows.Angles | None = getattr(self._local, "angles", None)
+        if angles is None or not angles.fits(positions, size, theta, rotary):
+            angles = self._local.angles = rows.Angles(self._runner, positions, size, theta, rotary)
+        return angles.turn(self._runner, floats.contiguous(x))
+
+    def rope_append(
+        self,
+        q: F32,
+        k: F32,
+        v: F32,
+        positions: I64,
+        kv_cache: KvCache,
+        layer: int,
+        *,
+        theta: float,
+        rotary: Rotary = PLAIN,
+    ) -> tuple[F32, F32]:
+        """As `engine.ops.fused.rope_append`.
+
+        Raises:
+            ShapeError: Dh is odd, positions does not have T entries, or k and v do not fit the cache.
+            ContextError: the cache has no room for T more positions.
+        """
+        q, k = (self.rope(x, positions, theta=theta, rotary=rotary) for x in (q, k))
+        kv_cache.append(layer, k, v)
+        recording = self._recording
+        if recording is not None:
+            keys, values = kv_cache.view(layer)
+            job, words = rows.append_job(k, v, keys, values, positions)
+            recording.note(job, words, 1, reads=(k, v, positions), keeps=(keys, values))
+        return q, k
 
     def attention(self, q: F32, k: F32, v: F32, positions: I64, *, window: int | None = None) -> F32:
         """As `engine.ops.cpu.attention`, to the bit.
@@ -196,13 +251,50 @@ class IntegerOps:
         Raises:
             ShapeError: H is not a multiple of Hkv, or a query's own position is not in the cache.
         """
-        return floats.attention(self.pool, q, k, v, positions, window)
+        recording = self._recording
+        if recording is not None:
+            # the job is noted for as many positions as its memory will ever hold
+            k, v = (as_strided(x, (recording.capacity, *x.shape[1:])) for x in (k, v))
+        return floats.attention(self._runner, q, k, v, positions, window)
 
     def swiglu(self, gate: F32, up: F32) -> F32:
         """SiLU of gate (T, F) times up (T, F); the exponential is within 3 units in the last place."""
+        gate, up = floats.contiguous(gate), floats.contiguous(up)
         out = np.empty_like(gate)
-        arrays = [floats.contiguous(gate), floats.contiguous(up), out]
         parts = floats.parts_of(self.pool, gate.size, gate.size)
-        words = np.array([*(array.ctypes.data for array in arrays), gate.size, parts], np.int64)
-        self.pool.run(swiglu_job().address, words.ctypes.data, parts)
+        words = np.array([*(array.ctypes.data for array in (gate, up, out)), gate.size, parts], np.int64)
+        self._runner.run(swiglu_job().address, words, parts, reads=(gate, up), makes=(out,))
         return out
+
+    def one_token(self, forward: Forward, ids: I64, positions: I64, kv_cache: KvCache) -> F32:
+        """As `engine.ops.fused.one_token`: noted the first time, and run again from then on."""
+        step = self._steps.get(kv_cache)
+        if step is not None and step.fits(forward, int(ids[0]), kv_cache):
+            return step.run(int(ids[0]), kv_cache)
+        room = kv_cache.room(1)
+        recording = Recording(self.pool, (ids, positions), room)
+        self._local.angles, self._local.recording = None, recording
+        try:
+            logits = forward(ids, positions, kv_cache)
+        finally:
+            self._local.angles = self._local.recording = None
+        step = recording.step(forward, ids, positions, kv_cache, logits)
+        if step is None:
+            return logits
+        self._steps[kv_cache] = step
+        return logits.copy()  # its memory is the next step's
+
+    def _runner_for(self, weight: Weight) -> Runner:
+        """For something that is no job where numpy decodes the weight."""
+        if self._recording and weight.type not in floats.KERNEL_TYPES:
+            self._recording.give_up()
+            return self.pool
+        return self._runner
+
+    @property
+    def _recording(self) -> Recording | None:
+        return getattr(self._local, "recording", None)
+
+    @property
+    def _runner(self) -> Runner:
+        return self._recording or self.pool

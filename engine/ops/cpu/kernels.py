@@ -181,29 +181,32 @@ def rms_norm(x: Any, weight: Any, eps: Any, out: Any) -> None:
 
 
 @compiled()
-def rope(x: Any, positions: Any, frequencies: Any, magnitude: float, adjacent: bool, out: Any) -> None:
-    """Pairs of x (T, H, Dh) turned by position * frequencies[i], times magnitude; angles in float64.
+def angles(positions: Any, frequencies: Any, magnitude: float, out: Any) -> None:
+    """Cosine, out[t, 0, i], and sine, out[t, 1, i], of position t * frequencies[i], times magnitude; in float64."""
+    for token in range(positions.size):
+        for i in range(frequencies.size):
+            angle = np.float64(positions[token]) * frequencies[i]
+            out[token, 0, i] = np.float32(math.cos(angle) * magnitude)
+            out[token, 1, i] = np.float32(math.sin(angle) * magnitude)
+
+
+@compiled()
+def turn(x: Any, table: Any, adjacent: bool, out: Any) -> None:
+    """Pairs of x (T, H, Dh) turned by the cosines and sines of table (T, 2, Dh/2).
 
     Pairs are (i, i + Dh/2), or (2i, 2i + 1) where they are `adjacent`.
     """
-    tokens, heads, _ = x.shape
-    half = frequencies.size
-    cos, sin = np.empty(half, np.float32), np.empty(half, np.float32)
+    tokens, heads, size = x.shape
+    half = size // 2
     for token in range(tokens):
-        for i in range(half):
-            angle = np.float64(positions[token]) * frequencies[i]
-            cos[i], sin[i] = np.float32(math.cos(angle) * magnitude), np.float32(math.sin(angle) * magnitude)
+        cos, sin = table[token, 0], table[token, 1]
         for head in range(heads):
-            if adjacent:
-                for i in range(half):
-                    first, second = x[token, head, 2 * i], x[token, head, 2 * i + 1]
-                    out[token, head, 2 * i] = first * cos[i] - second * sin[i]
-                    out[token, head, 2 * i + 1] = second * cos[i] + first * sin[i]
-            else:
-                for i in range(half):
-                    first, second = x[token, head, i], x[token, head, half + i]
-                    out[token, head, i] = first * cos[i] - second * sin[i]
-                    out[token, head, half + i] = second * cos[i] + first * sin[i]
+            source, target = x[token, head], out[token, head]
+            for i in range(half):
+                one, other = (2 * i, 2 * i + 1) if adjacent else (i, half + i)
+                first, second = source[one], source[other]
+                target[one] = first * cos[i] - second * sin[i]
+                target[other] = second * cos[i] + first * sin[i]
 
 
 @intrinsic

@@ -89,6 +89,40 @@ def half_to_float(builder: Any, bits: Any, *, instruction: bool = Isa.AVX2 in av
     return builder.bitcast(builder.or_(value, sign), kind(FLOAT))
 
 
+def float_to_half(builder: Any, values: Any, *, instruction: bool = Isa.AVX2 in available()) -> Any:
+    """A vector of floats to float16 bits, to nearest, ties to even, beyond 65504 to infinity; a NaN stays one.
+
+    Args:
+        instruction: use the processor's own, which every one with AVX2 has.
+    """
+    lanes = values.type.count
+    halves = ir.VectorType(I16, lanes)
+    if instruction:
+        return builder.bitcast(builder.fptrunc(values, ir.VectorType(ir.HalfType(), lanes)), halves)
+    wide = ir.VectorType(I32, lanes)
+
+    def number(value: int) -> Any:
+        return constant(value, lanes)
+
+    def least(a: Any, b: Any) -> Any:
+        return builder.select(builder.icmp_unsigned("<", a, b), a, b)
+
+    bits = builder.bitcast(values, wide)
+    magnitude = builder.and_(bits, number(0x7FFFFFFF))
+    # 13 bits go: half of the last bit that stays, less one if that is even, carries where it has to; beyond 65520 that
+    # makes an infinity, and more is one anyway
+    odd = builder.and_(builder.lshr(magnitude, number(13)), number(1))
+    rounded = builder.add(builder.add(magnitude, number(0xFFF - (112 << 23))), odd)
+    normal = least(builder.lshr(rounded, number(13)), number(0x7C00))
+    # one unit in the last place of 0.5 is 2^-24, the smallest float16
+    small = builder.fadd(builder.bitcast(magnitude, values.type), ir.Constant(values.type, [0.5] * lanes))
+    subnormal = builder.sub(builder.bitcast(small, wide), number(0x3F000000))
+    found = builder.select(builder.icmp_unsigned("<", magnitude, number(113 << 23)), subnormal, normal)
+    found = builder.select(builder.icmp_unsigned(">", magnitude, number(0x7F800000)), number(0x7E00), found)
+    sign = builder.and_(builder.lshr(bits, number(16)), number(0x8000))
+    return builder.trunc(builder.or_(found, sign), halves)
+
+
 def _loader(element: Any, result: Any) -> Any:
     @intrinsic
     def load_element(typingctx: Any, raw: Any, offset: Any) -> Any:
@@ -124,7 +158,28 @@ def _pointer_to(element: Any, result: Any) -> Any:
 bytes_at = _pointer_to(I8, types.uint8)
 halves_at = _pointer_to(I16, types.uint16)
 floats_at = _pointer_to(FLOAT, types.float32)
+signed_at = _pointer_to(I8, types.int8)
+ints_at = _pointer_to(I32, types.int32)
+doubles_at = _pointer_to(ir.DoubleType(), types.float64)
 integers_at = _pointer_to(I64, types.int64)
+
+
+@intrinsic
+def store_halves(typingctx: Any, source: Any, target: Any, count: Any) -> Any:
+    """`count` floats at the address source to float16 at target, to nearest, ties to even, beyond 65504 to infinity."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source, target = (builder.inttoptr(address, I8.as_pointer()) for address in arguments[:2])
+        whole = builder.and_(arguments[2], ir.Constant(I64, -8))
+        for first, last, lanes in ((ir.Constant(I64, 0), whole, 8), (whole, arguments[2], 1)):
+            floats, halves = ir.VectorType(FLOAT, lanes), ir.VectorType(I16, lanes)
+            with cgutils.for_range_slice(builder, first, last, ir.Constant(I64, lanes), I64) as (index, _):
+                value = load(builder, builder.gep(source, [builder.mul(index, ir.Constant(I64, 4))]), floats, 4)
+                place = builder.gep(target, [builder.mul(index, ir.Constant(I64, 2))])
+                builder.store(float_to_half(builder, value), builder.bitcast(place, halves.as_pointer())).align = 2
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
 
 
 def _place(builder: Any, address: Any, index: Any) -> Any:

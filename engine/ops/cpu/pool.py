@@ -27,6 +27,7 @@ from numba import config
 
 from engine.ops.cpu.compiled import compiled
 from engine.ops.cpu.llvm import add_word, breathe, call_address, read_word, write_word
+from engine.ops.cpu.runner import Arrays, Words
 
 # Words 0 and 8 are 64 bytes apart: takers of parts and finishers do not share a cache line.
 _TICKET, _DONE, _FUNCTION, _ARGUMENTS = 0, 8, 16, 17
@@ -81,6 +82,18 @@ def _run(state: int, function: int, arguments: int, parts: int) -> None:
         breathe()
 
 
+@compiled()
+def _run_all(state: int, stages: int, count: int) -> None:
+    """Run `count` jobs, three words each: function, arguments, parts."""
+    for stage in range(count):
+        function = read_word(stages, 3 * stage)
+        arguments, parts = read_word(stages, 3 * stage + 1), read_word(stages, 3 * stage + 2)
+        if parts == 1:
+            call_address(function, arguments, 0)
+        else:
+            _run(state, function, arguments, parts)
+
+
 class Pool:
     """`threads` threads, the caller's among them. Jobs run one at a time; callers may come from several threads."""
 
@@ -94,31 +107,50 @@ class Pool:
         self._started = 1
         self._owner = os.getpid()
 
-    def run(self, function: int, arguments: int, parts: int) -> None:
-        """Call the compiled function at an address for parts 0 .. parts - 1, shared among the threads.
+    def run(
+        self,
+        function: int,
+        words: Words,
+        parts: int,
+        *,
+        reads: Arrays = (),  # noqa: ARG002 - for those who record
+        makes: Arrays = (),  # noqa: ARG002
+        keeps: Arrays = (),  # noqa: ARG002
+    ) -> None:
+        """As `engine.ops.cpu.runner.Runner`."""
+        with self._lock:
+            self._assemble(alone=parts == 1)
+            _run(self._state, function, words.ctypes.data, min(parts, _PARTS_CAP))
+
+    def run_all(self, stages: Words) -> None:
+        """Run jobs one behind the other.
 
         Args:
-            arguments: address of its words.
+            stages: (jobs, 3): address of the function, address of its words, parts; one part is run by the caller.
         """
         with self._lock:
-            if self._owner != os.getpid():
-                # a forked child has the memory of its parent, not its threads
-                self._owner, self._started, self._asleep = os.getpid(), 1, 0
-                self._wake = threading.Semaphore(0)
-            if parts == 1:
-                _run(self._state, function, arguments, 1)
-                return
-            while self._started < self.threads:
-                threading.Thread(target=self._work, args=(self._owner,), daemon=True, name="q4k").start()
-                self._started += 1
-            if self._asleep:
-                count, self._asleep = self._asleep, 0
-                self._wake.release(count)
-            _run(self._state, function, arguments, min(parts, _PARTS_CAP))
+            self._assemble(alone=False)
+            _run_all(self._state, stages.ctypes.data, len(stages))
+
+    def _assemble(self, *, alone: bool) -> None:
+        """Start or wake the other threads."""
+        if self._owner != os.getpid():
+            # a forked child has the memory of its parent, not its threads
+            self._owner, self._started, self._asleep = os.getpid(), 1, 0
+            self._wake = threading.Semaphore(0)
+        if alone:
+            return
+        while self._started < self.threads:
+            threading.Thread(target=self._work, args=(self._owner,), daemon=True, name="q4k").start()
+            self._started += 1
+        if self._asleep:
+            count, self._asleep = self._asleep, 0
+            self._wake.release(count)
 
     def prepare(self) -> None:
-        """Load what the other threads run."""
+        """Load what the threads run."""
         _serve(self._state, 0)
+        self.run_all(np.empty((0, 3), np.int64))
 
     def _work(self, owner: int) -> None:
         while self._owner == owner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from engine.ops.cpu.blocks import sum_planes
 from engine.ops.cpu.interleave import Interleaved
 from engine.ops.cpu.isa import Isa
 from engine.ops.cpu.jobs import job, series_job
-from engine.ops.cpu.pool import Pool
+from engine.ops.cpu.runner import Runner
 from engine.ops.protocol import F32
 
 # A part of a job reads at least this many bytes of weights: some 10 us of work.
@@ -31,6 +32,7 @@ class _Quantised:
         self._offsets = _OFFSETS.get(kind)
         self._values = np.empty(tokens * planes * columns, np.int8)
         self._scales = np.empty(tokens * (columns // block), np.float32)
+        self._sums: Any
         if self._offsets:
             self._stride = columns // self._offsets[0] * 4
             self._sums = np.empty(tokens * planes * self._stride // 4, np.int32)
@@ -43,14 +45,18 @@ class _Quantised:
         """Addresses of values, scales and sums, and bytes of one plane of sums."""
         return (self._values.ctypes.data, self._scales.ctypes.data, self._sums.ctypes.data, self._stride)
 
-    def fill(self, x: F32) -> None:
-        activations.quantise(x, self._planes, self._block, self._values, self._scales)
+    @property
+    def arrays(self) -> tuple[Any, ...]:
+        return (self._values, self._scales, self._sums)
+
+    def fill(self, runner: Runner, x: F32) -> None:
+        activations.quantise(runner, x, self._planes, self._block, self._values, self._scales)
         if self._offsets:
             part, factor = self._offsets
             rows = self._tokens * self._planes
-            activations.offsets(self._values, rows, self._columns, part, factor, self._sums)
+            activations.offsets(runner, self._values, rows, self._columns, part, factor, self._sums)
         else:
-            activations.digits(self._values, self._tokens, self._planes, self._columns, self._sums)
+            activations.digits(runner, self._values, self._tokens, self._planes, self._columns, self._sums)
 
 
 class Products:
@@ -59,11 +65,11 @@ class Products:
     Kept for products with one token, of which decoding does some hundred per token; making it takes 20 us or more.
     """
 
-    def __init__(self, weights: Sequence[Interleaved], tokens: int, planes: int, isa: Isa, pool: Pool) -> None:
+    def __init__(self, weights: Sequence[Interleaved], tokens: int, planes: int, isa: Isa, threads: int) -> None:
         """Args:
         weights: with rows of one length.
         """
-        self._pool, self._tokens = pool, tokens
+        self._tokens = tokens
         self._rows = [weight.shape[0] for weight in weights]
         self._quantised: dict[object, _Quantised] = {}
         self._words, series = [], [len(weights)]
@@ -72,7 +78,7 @@ class Products:
             alike = (layout(weight.type)[0], _OFFSETS.get(weight.type))
             if alike not in self._quantised:
                 self._quantised[alike] = _Quantised(weight.type, planes, tokens, columns)
-            parts = max(1, min(weight.data.nbytes * tokens // _PART_BYTES, pool.threads * _PARTS_PER_THREAD))
+            parts = max(1, min(weight.data.nbytes * tokens // _PART_BYTES, threads * _PARTS_PER_THREAD))
             place = (weight.data.ctypes.data, weight.group_bytes, weight.groups, columns)
             words = np.array([*place, *self._quantised[alike].words, tokens, 0, rows, parts], np.int64)
             self._words.append(words)
@@ -80,19 +86,21 @@ class Products:
         self._series = np.array(series, np.int64)
         self._parts = sum(series[3::3])
         if len(weights) == 1:
-            self._function, self._arguments = series[1:3]
+            self._function, self._arguments = series[1], self._words[0]
         else:
-            self._function, self._arguments = series_job().address, self._series.ctypes.data
+            self._function, self._arguments = series_job().address, self._series
 
-    def run(self, x: F32) -> list[F32]:
+    def run(self, runner: Runner, x: F32) -> list[F32]:
         """Quantise x (T, K); one (T, N) per weight."""
         x = floats.contiguous(x)
+        reads: list[Any] = []
         for quantised in self._quantised.values():
-            quantised.fill(x)
+            quantised.fill(runner, x)
+            reads += quantised.arrays
         found = []
         for words, rows in zip(self._words, self._rows, strict=True):
             out = np.empty((self._tokens, rows), np.float32)
             words[9] = out.ctypes.data
             found.append(out)
-        self._pool.run(self._function, self._arguments, self._parts)
+        runner.run(self._function, self._arguments, self._parts, reads=reads, makes=found, keeps=self._words)
         return found
