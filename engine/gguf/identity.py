@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.gguf.metadata import Value
+from engine.gguf.strings import Strings
 
 if TYPE_CHECKING:
     from engine.gguf.reader import GgufFile
@@ -107,10 +108,10 @@ def tokenizer_sha256(file: GgufFile) -> str:
 def _canonical(value: Value) -> bytes:
     """Bytes that differ for different values of one type: every length stands before what it measures."""
     if isinstance(value, str):
-        raw = value.encode("utf-8", "surrogateescape")
+        raw = value.encode()
         return b"%d:%b" % (len(raw), raw)
-    if isinstance(value, list):
-        return b"%d:%b" % (len(value), b"".join(_canonical(item) for item in value))
+    if isinstance(value, Strings):
+        return b"%d:%b" % (len(value), b"".join(b"%d:%b" % (len(raw), raw) for raw in value.each()))
     if isinstance(value, np.ndarray):
         return b"%d:%b" % (value.size, value.tobytes())
     return repr(value).encode()

@@ -22,12 +22,12 @@ import numpy.typing as npt
 
 from engine.gguf.cursor import Cursor
 from engine.gguf.display import quote
+from engine.gguf.strings import Strings, check_length, read_strings
 from engine.gguf.types import ValueType
 
-Value = bool | int | float | str | list[str] | npt.NDArray[Any]
+Value = bool | int | float | str | Strings | npt.NDArray[Any]
 
 KEY_CAP_BYTES = 65_535
-STRING_CAP_BYTES = 64 * 1024 * 1024
 ARRAY_CAP = 16_777_216
 TEMPLATE_CAP_BYTES = 256 * 1024
 TOKEN_CAP_BYTES = 65_536
@@ -63,7 +63,6 @@ _DTYPES: dict[ValueType, str] = {
     ValueType.I64: "<i8",
     ValueType.F64: "<f8",
 }
-_LENGTH = struct.Struct("<Q")
 
 
 @dataclass(frozen=True)
@@ -138,19 +137,6 @@ def _read_scalar(cursor: Cursor, type_: ValueType, shown: str) -> bool | int | f
     return value
 
 
-def _check_string_length(cursor: Cursor, offset: int, length: int, what: str, too_long: str) -> None:
-    if length > cursor.remaining:
-        # A length beyond the whole file is a lie; one within it is more likely a truncated file.
-        code, advice = (too_long, "") if length > cursor.size_bytes else ("S03", "is the download complete?")
-        raise cursor.error(
-            code, offset, f"length of {what} is {length}; the file has {cursor.remaining} bytes left", advice
-        )
-    if length > STRING_CAP_BYTES:
-        raise cursor.error(
-            "S01", offset, f"length of {what} is {length}; this reader takes {STRING_CAP_BYTES}", inconclusive=True
-        )
-
-
 def _read_string(cursor: Cursor, key: str) -> str:
     shown = quote(key)
     offset = cursor.position
@@ -158,7 +144,7 @@ def _read_string(cursor: Cursor, key: str) -> str:
     if key.startswith(_TEMPLATE_KEY) and TEMPLATE_CAP_BYTES < length <= cursor.remaining:
         problem = f"length of {shown} is {length}; template refused, it has at most {TEMPLATE_CAP_BYTES} bytes"
         raise cursor.error("M12", offset, problem)
-    _check_string_length(cursor, offset, length, f"string {shown}", "S01")
+    check_length(cursor, offset, length, f"string {shown}", "S01")
     raw = cursor.take(length, "S03", f"string {shown}")
     try:
         return raw.decode("utf-8")
@@ -168,7 +154,7 @@ def _read_string(cursor: Cursor, key: str) -> str:
         ) from None
 
 
-def _read_array(cursor: Cursor, key: str) -> tuple[list[str] | npt.NDArray[Any], ValueType]:
+def _read_array(cursor: Cursor, key: str) -> tuple[Strings | npt.NDArray[Any], ValueType]:
     shown = quote(key)
     type_offset = cursor.position
     number = cursor.u32("A01", f"the element type of array {shown}")
@@ -196,7 +182,8 @@ def _read_array(cursor: Cursor, key: str) -> tuple[list[str] | npt.NDArray[Any],
             "A09", count_offset, f"length of array {shown} is {count}; this reader takes {ARRAY_CAP}", inconclusive=True
         )
     if type_ is ValueType.STRING:
-        return _read_strings(cursor, key, count), type_
+        token_bytes = TOKEN_CAP_BYTES if key in (RAW_TEXT_KEY, _MERGES_KEY) else None
+        return read_strings(cursor, key, count, as_text=key != RAW_TEXT_KEY, token_bytes=token_bytes), type_
     start = cursor.position
     raw = cursor.take(count * smallest, "A01", f"array {shown}")
     if type_ is ValueType.BOOL:
@@ -207,39 +194,3 @@ def _read_array(cursor: Cursor, key: str) -> tuple[list[str] | npt.NDArray[Any],
                 "A08", start + index, f"bool {index} of array {shown} is {raw[index]}; a bool must be 0 or 1"
             )
     return np.frombuffer(raw, _DTYPES[type_]), type_
-
-
-def _read_strings(cursor: Cursor, key: str, count: int) -> list[str]:
-    """The elements of a string array; one pass, a third of a microsecond each."""
-    errors = "surrogateescape" if key == RAW_TEXT_KEY else "strict"
-    strings: list[str] = []
-    append, unpack = strings.append, _LENGTH.unpack_from
-    buffer, position = cursor.buffer, cursor.position
-    for index in range(count):
-        body = position + 8
-        if body > len(buffer):
-            cursor.position = position
-            cursor.need(8, "A07", f"the length of string {index} of array {quote(key)}")
-            buffer = cursor.buffer
-        length = unpack(buffer, position)[0]
-        end = body + length
-        if end > len(buffer):
-            what = f"string {index} of array {quote(key)}"
-            cursor.position = body
-            if key in (RAW_TEXT_KEY, _MERGES_KEY) and 2 * TOKEN_CAP_BYTES < length <= cursor.remaining:
-                problem = f"length of {what} is {length}; a token has at most {TOKEN_CAP_BYTES} bytes"
-                raise cursor.error("M11", position, problem)
-            _check_string_length(cursor, position, length, what, "A07")
-            cursor.need(length, "A07", what)
-            buffer = cursor.buffer
-        try:
-            append(buffer[body:end].decode("utf-8", errors))
-        except UnicodeDecodeError as err:
-            raise cursor.error(
-                "S04",
-                body + err.start,
-                f"string {index} of array {quote(key)} is not valid UTF-8; byte 0x{buffer[body + err.start]:02x}",
-            ) from None
-        position = end
-    cursor.position = position
-    return strings

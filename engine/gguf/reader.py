@@ -35,12 +35,13 @@ from engine.gguf.cursor import Cursor
 from engine.gguf.display import quote
 from engine.gguf.guard import GuardedMap
 from engine.gguf.metadata import Entry, Value
+from engine.gguf.strings import Strings
 from engine.gguf.tensors import TensorInfo, read_tensors
 from engine.gguf.types import RUNNABLE_TYPES, GgmlType, ValueType
 
 __all__ = ["GgufFile", "TensorInfo", "Value", "open_gguf"]
 
-_T = TypeVar("_T", bool, int, float, str, list[str], npt.NDArray[Any])
+_T = TypeVar("_T", bool, int, float, str, Strings, npt.NDArray[Any])
 
 _UNSIGNED = (ValueType.U32, ValueType.U8, ValueType.U16, ValueType.U64)
 _FLOATS = (ValueType.F32, ValueType.F64)
@@ -100,7 +101,7 @@ class GgufFile:
         size_bytes: of all files together.
         version: 2 or 3.
         alignment: of tensor data, in bytes.
-        metadata: by key, in file order; arrays of strings are lists, other arrays read-only numpy arrays.
+        metadata: by key, in file order; arrays of strings are `Strings`, other arrays read-only numpy arrays.
         metadata_types: `u32`, `string`, `array of f32`, by key.
         tensors: by name, in file order; offsets are those within the tensor's own file.
         warnings: one line each; bytes that belong to no tensor.
@@ -193,7 +194,7 @@ class GgufFile:
             yield np.frombuffer(part, np.uint8)
 
     def forget(self, key: str) -> None:
-        """Drop a metadata value that has been used: real files have 30 MB of merges."""
+        """Drop a metadata value that has been used."""
         self._entries.pop(key, None)
         self.metadata = MappingProxyType({name: value for name, value in self.metadata.items() if name != key})
 
@@ -207,8 +208,8 @@ class GgufFile:
         """One metadata value of the type that the caller needs.
 
         Args:
-            kind: int (any unsigned type), float (f32, f64), bool, str, list (array of strings), or np.ndarray (array
-                of numbers).
+            kind: int (any unsigned type), float (f32, f64), bool, str, Strings (array of strings), or np.ndarray
+                (array of numbers).
             default: returned where the key is absent; without one, absence is an error.
 
         Raises:
@@ -278,15 +279,15 @@ def _is_kind(entry: Entry, kind: type[Any]) -> bool:
         return entry.type is ValueType.BOOL
     if kind is str:
         return entry.type is ValueType.STRING
-    if kind is list:
+    if kind is Strings:
         return entry.element_type is ValueType.STRING
     if kind is np.ndarray:
         return entry.type is ValueType.ARRAY and entry.element_type is not ValueType.STRING
-    raise TypeError(f"metadata kind {kind!r} is none of int, float, bool, str, list, np.ndarray")
+    raise TypeError(f"metadata kind {kind!r} is none of int, float, bool, str, Strings, np.ndarray")
 
 
 def _describe(kind: type[Any]) -> str:
-    names = {int: "u32", float: "f32", bool: "bool", str: "string", list: "array of string"}
+    names = {int: "u32", float: "f32", bool: "bool", str: "string", Strings: "array of string"}
     return names.get(kind, "array of numbers")
 
 

@@ -1,16 +1,16 @@
-"""Text to token ids and back, from the vocabulary in a GGUF file; BPE itself is done by the `tokenizers` library."""
+"""Text to token ids and back, from the vocabulary in a GGUF file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from tokenizers import AddedToken
-from tokenizers import Tokenizer as BpeTokenizer
-
 from engine.errors import TokenizerError
 from engine.gguf.reader import GgufFile
 from engine.tokenizer import byte_level, sentencepiece
+from engine.tokenizer.bpe import BytePairs, add_tokens
+from engine.tokenizer.merges import NO_MERGES, MergeTable
+from engine.tokenizer.pretokenizers import PRETOKENIZERS
 from engine.tokenizer.stream import TextStream, byte_token, token_bytes
 from engine.tokenizer.vocabulary import TokenType, Vocabulary, read_vocabulary
 
@@ -23,19 +23,17 @@ _ENDS = frozenset(
         *("<end_of_turn>", "<end_of_utterance>", "<EOT>", "<｜end▁of▁sentence｜>"),
     }
 )
-_BUILDERS = {"gpt2": byte_level.build, "llama": sentencepiece.build}
 
 
 class Tokenizer:
     """Encoder and decoder of one vocabulary."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self.vocabulary = vocabulary
         self._special = frozenset(vocabulary.of_type(TokenType.CONTROL)).union(vocabulary.of_type(TokenType.UNKNOWN))
         self._user_defined = frozenset(vocabulary.of_type(TokenType.USER_DEFINED))
         self._bytes = {byte_token(byte): bytes([byte]) for byte in range(256)}
         self._bpe = build_bpe(vocabulary)
-        self.vocabulary = replace(vocabulary, merges=())  # the library has its own copy
+        self.vocabulary = replace(vocabulary, merges=NO_MERGES)  # `_bpe` has its own
         self.end_ids = self._find_ends()
         """Ids after which generation stops."""
 
@@ -86,9 +84,7 @@ class Tokenizer:
             text.encode("utf-8")
         except UnicodeEncodeError as err:
             raise TokenizerError(f"text is not valid Unicode at character {err.start}: {text[err.start]!r}") from err
-        self._bpe.encode_special_tokens = not special
-        ids: list[int] = self._bpe.encode(text, add_special_tokens=False).ids
-        return ids
+        return self._bpe.encode(text, special=special)
 
     def stream(self, *, skip_special: bool = True, continues: bool = False) -> TextStream:
         """An incremental decoder.
@@ -133,16 +129,15 @@ class Tokenizer:
         return frozenset(named | {index for index in self._special if self.vocabulary.tokens[index] in _ENDS})
 
 
-def build_bpe(vocabulary: Vocabulary) -> BpeTokenizer:
-    """The `tokenizers` object of a vocabulary."""
-    bpe = _BUILDERS[vocabulary.model](vocabulary)
-    # One list in id order: for tokens that are prefixes of each other the library prefers the longest.
+def build_bpe(vocabulary: Vocabulary) -> BytePairs:
+    """The encoder of a vocabulary."""
+    byte_level_pairs = vocabulary.model == "gpt2"
+    cutter = (byte_level if byte_level_pairs else sentencepiece).cutter(vocabulary)
+    # One list in id order: of tokens that are prefixes of each other the longest is found.
     kinds = ((TokenType.CONTROL, True), (TokenType.UNKNOWN, True), (TokenType.USER_DEFINED, False))
-    for kind, is_special in kinds:
-        added = [
-            AddedToken(vocabulary.tokens[index], special=is_special, normalized=False)
-            for index in vocabulary.of_type(kind)
-        ]
-        if added:
-            bpe.add_tokens(added)
-    return bpe
+    add_tokens(
+        cutter, [(vocabulary.tokens[index], special) for kind, special in kinds for index in vocabulary.of_type(kind)]
+    )
+    merges = vocabulary.merges if byte_level_pairs else sentencepiece.merges(vocabulary)
+    whole_first = byte_level_pairs and PRETOKENIZERS[vocabulary.pre].ignore_merges
+    return BytePairs(cutter, vocabulary.spellings, MergeTable(merges), whole_first=whole_first)

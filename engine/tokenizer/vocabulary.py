@@ -19,12 +19,16 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.errors import TokenizerError
 from engine.gguf.display import escape, quote
 from engine.gguf.reader import GgufFile
+from engine.gguf.strings import Strings
 from engine.gguf.types import ValueType
+from engine.tokenizer.merges import NO_MERGES, Merges
 from engine.tokenizer.pretokenizers import PRETOKENIZERS
+from engine.tokenizer.spellings import UNKNOWN, RepeatedTokenError, Spellings
 from engine.tokenizer.stream import BYTE_SYMBOLS, byte_token
 
 MODELS = ("gpt2", "llama")
@@ -32,6 +36,7 @@ MODELS = ("gpt2", "llama")
 _MOST_TOKENS = 1 << 21
 _MOST_MERGES = 1 << 22
 _LONGEST_TOKEN_BYTES = 1 << 16
+_SPACE = 0x20
 
 _SPECIAL_IDS = ("bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "mask", "cls")
 _SENTENCEPIECE_IDS = {"unknown": 0, "bos": 1, "eos": 2}
@@ -49,17 +54,20 @@ class TokenType(IntEnum):
     BYTE = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Vocabulary:
     """Checked contents; ids are indices into `tokens`."""
 
     model: str
     """One of `MODELS`."""
-    tokens: Sequence[str]
-    types: Sequence[int]
-    merges: Sequence[tuple[str, str]]
+    tokens: Strings
+    spellings: Spellings
+    """Of `tokens`."""
+    types: npt.NDArray[np.int8]
+    """`TokenType` by id."""
+    merges: Merges
     """gpt2: best first; empty otherwise."""
-    scores: Sequence[float]
+    scores: npt.NDArray[np.float32]
     """llama: by id; empty otherwise."""
     pre: str
     """gpt2: name of the pre-tokenizer; empty otherwise."""
@@ -72,7 +80,8 @@ class Vocabulary:
 
     def of_type(self, kind: TokenType) -> list[int]:
         """Ids of one type, ascending."""
-        return [index for index, found in enumerate(self.types) if found == kind]
+        found: list[int] = np.flatnonzero(self.types == kind).tolist()
+        return found
 
 
 def read_vocabulary(file: GgufFile) -> Vocabulary:
@@ -93,15 +102,16 @@ def _byte_level(file: GgufFile, reader: _Reader, model: str) -> Vocabulary:
     special_ids = reader.special_ids(len(tokens))
     types = reader.token_types(len(tokens))
     reader.scores(len(tokens))
-    ids = reader.unique(tokens)
-    reader.check_bytes(ids, BYTE_SYMBOLS)
+    spellings = reader.unique(tokens)
+    reader.check_bytes(spellings, BYTE_SYMBOLS)
     add_bos = file.get("tokenizer.ggml.add_bos_token", bool, default=PRETOKENIZERS[pre].add_bos)
     return Vocabulary(
         model=model,
         tokens=tokens,
+        spellings=spellings,
         types=types,
-        merges=reader.merges(ids),
-        scores=(),
+        merges=reader.merges(spellings),
+        scores=np.empty(0, np.float32),
         pre=pre,
         special_ids=special_ids,
         add_bos=bool(add_bos) and "bos" in special_ids,
@@ -116,13 +126,15 @@ def _sentencepiece(file: GgufFile, reader: _Reader, model: str) -> Vocabulary:
     scores = reader.scores(len(tokens))
     if scores is None:
         raise reader.error("M06", "tokenizer.ggml.scores is missing; model 'llama' merges by score")
-    reader.check_bytes(reader.unique(tokens), [byte_token(byte) for byte in range(256)])
+    spellings = reader.unique(tokens)
+    reader.check_bytes(spellings, [byte_token(byte) for byte in range(256)])
     special_ids = {name: index for name, index in _SENTENCEPIECE_IDS.items() if index < len(tokens)} | named
     return Vocabulary(
         model=model,
         tokens=tokens,
+        spellings=spellings,
         types=types,
-        merges=(),
+        merges=NO_MERGES,
         scores=scores,
         pre="",
         special_ids=special_ids,
@@ -147,8 +159,8 @@ class _Reader:
             raise self.error("K12", f"tokenizer.ggml.{key} {quote(value)} is not supported; supported: {names}")
         return value
 
-    def strings(self, key: str, most: int) -> list[str]:
-        value = self._file.get(f"tokenizer.ggml.{key}", list)
+    def strings(self, key: str, most: int) -> Strings:
+        value = self._file.get(f"tokenizer.ggml.{key}", Strings)
         if not 1 <= len(value) <= most:
             raise self.error("M10", f"tokenizer.ggml.{key} has {len(value)} entries, must have 1..{most}")
         return value
@@ -164,20 +176,19 @@ class _Reader:
             found[name] = value
         return found
 
-    def token_types(self, size: int) -> list[int]:
+    def token_types(self, size: int) -> npt.NDArray[np.int8]:
         array = self._file.get("tokenizer.ggml.token_type", np.ndarray, default=None)
         if array is None:
-            return [TokenType.NORMAL] * size
+            return np.full(size, TokenType.NORMAL, np.int8)
         if array.dtype.kind not in "iu":
             raise self.error("M07", f"tokenizer.ggml.token_type must be an array of {ValueType.I32.label}")
         if len(array) != size:
             raise self.error("M06", f"lengths differ: {size} tokens, {len(array)} token types")
-        types: list[int] = array.tolist()
-        if unknown := set(types) - set(TokenType):
+        if unknown := set(np.unique(array).tolist()) - set(TokenType):
             raise self.error("M06", f"token type {min(unknown)} is not one of 1..{max(TokenType)}")
-        return types
+        return array.astype(np.int8)
 
-    def scores(self, size: int) -> list[float] | None:
+    def scores(self, size: int) -> npt.NDArray[np.float32] | None:
         """Scores by id; None if the file has none."""
         array = self._file.get("tokenizer.ggml.scores", np.ndarray, default=None)
         if array is None:
@@ -189,34 +200,50 @@ class _Reader:
         if not np.isfinite(array).all():
             index = int(np.flatnonzero(~np.isfinite(array))[0])
             raise self.error("M07", f"score {index} is {array[index]}; scores must be finite")
-        scores: list[float] = array.tolist()
-        return scores
+        return array
 
-    def unique(self, tokens: Sequence[str]) -> dict[str, int]:
-        ids: dict[str, int] = {}
-        for index, token in enumerate(tokens):
-            try:
-                size = len(token.encode())
-            except UnicodeEncodeError:
-                raise self.error("S04", f"token {index} is not valid UTF-8: {quote(token, 40)}") from None
-            if not 1 <= size <= _LONGEST_TOKEN_BYTES:
-                raise self.error("M11", f"token {index} is {size} bytes long, must be 1..{_LONGEST_TOKEN_BYTES}")
-            if (first := ids.setdefault(token, index)) != index:
-                raise self.error("M08", f"token {index} repeats token {first}, {quote(token, 40)}")
-        return ids
+    def unique(self, tokens: Strings) -> Spellings:
+        sizes = np.diff(tokens.offsets)
+        misfits = np.flatnonzero((sizes < 1) | (sizes > _LONGEST_TOKEN_BYTES))
+        misfit = int(misfits[0]) if misfits.size else len(tokens)
+        broken = tokens.not_utf8()
+        if broken is not None and broken <= misfit:
+            raise self.error("S04", f"token {broken} is not valid UTF-8: {quote(tokens[broken], 40)}")
+        if misfit < len(tokens):
+            size = f"token {misfit} is {sizes[misfit]} bytes long"
+            raise self.error("M11", f"{size}, must be 1..{_LONGEST_TOKEN_BYTES}")
+        try:
+            return Spellings(tokens)
+        except RepeatedTokenError as err:
+            second, first = err.args
+            raise self.error("M08", f"token {second} repeats token {first}, {quote(tokens[second], 40)}") from None
 
-    def check_bytes(self, ids: Mapping[str, int], byte_tokens: Sequence[str]) -> None:
-        if missing := [token for token in byte_tokens if token not in ids]:
+    def check_bytes(self, spellings: Spellings, byte_tokens: Sequence[str]) -> None:
+        ids = spellings.ids([token.encode() for token in byte_tokens])
+        if missing := [token for token, found in zip(byte_tokens, ids, strict=True) if found == UNKNOWN]:
             raise self.error("M09", f"{len(missing)} of the 256 byte tokens are missing, first {quote(missing[0])}")
 
-    def merges(self, ids: Mapping[str, int]) -> list[tuple[str, str]]:
-        merges = []
-        for index, merge in enumerate(self.strings("merges", _MOST_MERGES)):
-            left, _, right = merge.partition(" ")
-            if not left or not right or " " in right:
-                raise self.error("M10", f"merge {index} is {quote(merge, 40)}, must be two tokens with a space between")
-            for token in (left, right, left + right):
-                if token not in ids:
-                    raise self.error("M10", f"merge {index} names unknown token {quote(token, 40)}")
-            merges.append((left, right))
-        return merges
+    def merges(self, spellings: Spellings) -> Merges:
+        written = self.strings("merges", _MOST_MERGES)
+        starts, ends = written.offsets[:-1].astype(np.int64), written.offsets[1:].astype(np.int64)
+        spaces = np.flatnonzero(written.raw == _SPACE)
+        first = np.searchsorted(spaces, starts)
+        at = np.append(spaces, written.raw.size)[first]  # of the first space, if it is before the end
+        wrong = np.flatnonzero((np.searchsorted(spaces, ends) - first != 1) | (at == starts) | (at == ends - 1))
+        count = int(wrong[0]) if wrong.size else len(written)
+        starts, at, ends = starts[:count], at[:count], ends[:count]
+        # without its space, a merge is the token that it makes
+        joined, before = np.delete(written.raw, spaces), np.arange(count)
+        lengths = (at - starts, ends - at - 1, ends - starts - 1)
+        places = (starts - before, at - before, starts - before)
+        found = np.stack([spellings.find(joined, *part) for part in zip(places, lengths, strict=True)], axis=1)
+        unknown = np.argwhere(found == UNKNOWN)
+        if unknown.size:
+            index, which = unknown[0].tolist()
+            left, _, right = written[index].partition(" ")
+            token = (left, right, left + right)[which]
+            raise self.error("M10", f"merge {index} names unknown token {quote(token, 40)}")
+        if count < len(written):
+            merge = quote(written[count], 40)
+            raise self.error("M10", f"merge {count} is {merge}, must be two tokens with a space between")
+        return found

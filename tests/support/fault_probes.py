@@ -15,6 +15,7 @@ import numpy as np
 from engine import quant, sampling
 from engine.gguf.cursor import Cursor
 from engine.gguf.reader import open_gguf
+from engine.gguf.strings import Strings
 from engine.gguf.types import GgmlType
 from engine.kv_cache import KvCache
 from engine.llm import Llm
@@ -107,7 +108,7 @@ def file_facts(path: Path) -> Any:
         return [
             {name: (info.shape, info.offset) for name, info in file.tensors.items()},
             file.data("blk.0.attn_q.bias").tobytes(),
-            {key: len(value) for key, value in file.metadata.items() if isinstance(value, list)},
+            {key: len(value) for key, value in file.metadata.items() if isinstance(value, Strings)},
         ]
 
 

@@ -112,11 +112,13 @@ def _one(path: Path, raw: bytes, tally: Tally) -> str:
 
 
 def _content(file: Any) -> Content:
+    from engine.gguf.strings import Strings
+
     content = Content()
     for key, entry in file._entries.items():
         value = entry.value
-        if isinstance(value, list):
-            raw: bytes | list[bytes] = [text.encode("utf-8", "surrogateescape") for text in value]
+        if isinstance(value, Strings):
+            raw: bytes | list[bytes] = list(value.each())
         elif isinstance(value, str):
             raw = value.encode()
         elif isinstance(value, np.ndarray):

@@ -18,8 +18,9 @@ from types import ModuleType
 import pytest
 
 from engine.errors import GgufError
-from engine.gguf import cursor, header, metadata
+from engine.gguf import cursor, header, strings
 from engine.gguf.reader import open_gguf
+from engine.gguf.strings import Strings
 from support import gguf_flips
 from support.gguf_builder import (
     ARRAY,
@@ -341,7 +342,7 @@ def test_k13_wrong_type_names_expected_and_found(key: bytes, tmp_path: Path) -> 
         with pytest.raises(GgufError, match=f"^bad.gguf: GGUF-K13 at byte {offset}: .* is {found}; expected u32$"):
             file.get(key.decode(), int)
         with pytest.raises(GgufError, match=r"GGUF-K13: metadata key 'no.such' is missing; expected array of string$"):
-            file.get("no.such", list)
+            file.get("no.such", Strings)
 
 
 def test_s05_control_bytes_and_bidi_are_accepted_and_escaped_when_shown(tmp_path: Path) -> None:
@@ -379,7 +380,7 @@ def test_t26_bytes_of_no_tensor_warn_or_are_refused_when_strict(
 @pytest.mark.parametrize(
     ("place", "cap", "value", "code"),
     [
-        (metadata, "STRING_CAP_BYTES", 4, "S01"),
+        (strings, "STRING_CAP_BYTES", 4, "S01"),
         (header, "KV_CAP", 8, "H13"),
         (header, "TENSOR_CAP", 2, "H10"),
         (cursor, "HEADER_CAP_BYTES", 600, "H16"),

@@ -16,6 +16,7 @@ import pytest
 from engine.errors import GgufError
 from engine.gguf.identity import identify
 from engine.gguf.reader import open_gguf
+from engine.gguf.strings import Strings
 from engine.gguf.types import GgmlType
 from support.gguf_builder import ARRAY, STRING, U64, Builder, Entry, array, string, u32, u64, valid_file
 
@@ -107,13 +108,13 @@ def test_typed_access(written: Path) -> None:
         assert file.get("qwen2.rope.freq_base", float) == 1e6
         assert file.get("general.architecture", str) == "qwen2"
         assert file.get("t.bool", bool) is True
-        assert file.get("tokenizer.ggml.tokens", list)[3] == "日本"
+        assert file.get("tokenizer.ggml.tokens", Strings)[3] == "日本"
         assert file.get("t.ints", np.ndarray).tolist() == [1, -2, 3]
         assert file.get("no.such", int, default=7) == 7
         with pytest.raises(GgufError, match=r"'t.bool' is bool True; expected u32$"):
             file.get("t.bool", int)
         with pytest.raises(GgufError, match=r"'t.ints' is array of i32 of length 3; expected array of string$"):
-            file.get("t.ints", list)
+            file.get("t.ints", Strings)
 
 
 def test_version_2_reads_like_version_3(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_tokens_keep_bytes_that_are_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "bytes.gguf"
     path.write_bytes(builder.build())
     with open_gguf(path) as file:
-        first = file.get("tokenizer.ggml.tokens", list)[0]
+        first = file.get("tokenizer.ggml.tokens", Strings)[0]
         assert first.encode("utf-8", "surrogateescape") == b"\xe6\x97"
 
 
@@ -170,7 +171,7 @@ def test_large_vocabulary_reads_fast(tmp_path: Path) -> None:
     start = time.perf_counter()
     with open_gguf(path) as file:
         elapsed = time.perf_counter() - start
-        tokens = file.get("tokenizer.ggml.tokens", list)
+        tokens = file.get("tokenizer.ggml.tokens", Strings)
         assert (len(tokens), tokens[0], tokens[-1]) == (count, "token0", f"token{count - 1}")
         assert file.get("t.last", np.ndarray).tolist() == [5]
     assert elapsed < 1.0, f"took {elapsed:.3f} s"
