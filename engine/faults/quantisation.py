@@ -97,9 +97,9 @@ def q8_0_unsigned() -> Seeded:
 def integer_activations_clipped() -> Seeded:
     """Activations beyond 8 times their rms are cut before they are rounded: outlier channels lose their size."""
 
-    def wrong(quantise: Any, x: F32, *arguments: Any) -> None:
+    def wrong(quantise: Any, runner: Any, x: F32, *arguments: Any) -> None:
         reach = 8 * float(np.sqrt(np.mean(np.square(x))))
-        quantise(np.clip(x, -reach, reach).astype(np.float32), *arguments)
+        quantise(runner, np.clip(x, -reach, reach).astype(np.float32), *arguments)
 
     return seeded((import_module("engine.ops.cpu.activations"), "quantise", wrong))
 
@@ -107,8 +107,8 @@ def integer_activations_clipped() -> Seeded:
 def integer_low_plane_dropped() -> Seeded:
     """Of 16-bit activations only the high byte takes part; 8-bit ones lose their lowest bit."""
 
-    def wrong(quantise: Any, x: F32, planes: int, block: int, values: Any, scales: Any) -> None:
-        quantise(x, planes, block, values, scales)
+    def wrong(quantise: Any, runner: Any, x: F32, planes: int, block: int, values: Any, scales: Any) -> None:
+        quantise(runner, x, planes, block, values, scales)
         if planes == 2:
             values.reshape(len(x), 2, x.shape[1])[:, 1] = 0
         else:

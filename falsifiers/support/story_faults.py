@@ -265,8 +265,8 @@ def one_scale_for_a_row_of_activations() -> Seeded:
 
     original = activations.quantise
 
-    def coarse(x: Any, planes: int, block: int, values: Any, scales: Any) -> None:
-        original(x, planes, block, values, scales)
+    def coarse(runner: Any, x: Any, planes: int, block: int, values: Any, scales: Any) -> None:
+        original(runner, x, planes, block, values, scales)
         if planes == 1:
             step = np.abs(x).max(axis=1, keepdims=True) / np.float32(127)
             values.reshape(x.shape)[...] = np.rint(x / np.maximum(step, np.float32(1e-30)))
