@@ -13,7 +13,7 @@ import typer
 
 from engine import FEW_COLLECTIONS
 from engine.cli import bench, bisect, chat, eval, inspect, parity, run, serve, trace  # noqa: A004 - commands are named as users type them
-from engine.cli.outcomes import REFUSED, exit_code, say
+from engine.cli.outcomes import REFUSED, exit_code, open_closed_streams, say
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -64,6 +64,7 @@ def root(
 def main() -> NoReturn:
     """Entry point of `q4k`."""
     gc.set_threshold(*FEW_COLLECTIONS)
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # A terminal without UTF-8 shows an escape instead of ending the run.
         if hasattr(stream, "reconfigure"):

@@ -9,11 +9,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, ParamSpec
 
 import typer
@@ -24,6 +26,7 @@ VOID: Final = 3
 CANNOT: Final = 4
 INTERNAL: Final = 5
 INTERRUPTED: Final = 130
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 OUTPUT_CLOSED: Final = 141  # 128 + SIGPIPE, what a shell reports for a program in the middle of a pipe
 
 TRACEBACK: Final = "Q4K_TRACEBACK"
@@ -34,6 +37,13 @@ _P = ParamSpec("_P")
 
 class UsageError(Exception):
     """Flags that contradict each other, or none where one is needed."""
+
+
+def open_closed_streams() -> None:
+    """Python has None where a stream is closed (`q4k ... >&-`); then nothing is read, and output is dropped."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - never closed
 
 
 def say(message: str) -> None:
@@ -61,6 +71,13 @@ def exit_code(run: Callable[[], object]) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return OUTPUT_CLOSED
+    except OSError as err:
+        if err.errno not in _NO_ROOM:
+            _flush()
+            return _of_error(err)
+        _silence_stdout()
+        say(f"output cannot be written: {(err.strerror or str(err)).lower()}")
+        return REFUSED
     except KeyboardInterrupt:
         _flush()
         say("interrupted")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from engine.llm import Llm
 from engine.ops.cpu.isa import choose
 from engine.ops.cpu.pool import cores
 from support import tiny_qwen2
-from support.q4k import environment, q4k, start, write_endless
+from support.q4k import argv, environment, q4k, start, write_endless
 
 SPEED = re.compile(r"q4k: prefill (\d+) tokens?, [\d.]+/s; decode (\d+) tokens?, [\d.]+/s; (.*)")
 
@@ -361,3 +362,24 @@ def test_unexpected_error_is_one_line_and_exit_5(tiny: Path):
         "q4k: internal error: ZeroDivisionError: division by zero; set Q4K_TRACEBACK=1 to see where, "
         "and please report it"
     ]
+
+
+def in_shell(model: Path, redirections: str) -> subprocess.CompletedProcess[str]:
+    line = shlex.join(argv("run", model, "-p", "hi", "--backend", "reference", "--max-tokens", "2"))
+    return subprocess.run(
+        ["sh", "-c", f"{line} {redirections}"], check=False, env=environment(), capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error(tiny: Path, closed: str):
+    """As in `q4k run ... >&-`, which schedulers and scripts do."""
+    done = in_shell(tiny, closed)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert bool(done.stdout) == (">&-" not in closed.replace("2>&-", ""))
+
+
+def test_full_disk_is_one_line(tiny: Path):
+    done = in_shell(tiny, "> /dev/full")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[1:] == ["q4k: output cannot be written: no space left on device"]
