@@ -33,11 +33,12 @@ def step_keeps_its_position() -> AbstractContextManager[Any]:
 
 
 def step_outlives_its_memory() -> AbstractContextManager[Any]:
-    """A step is run again although the cache has moved to make room."""
+    """A step is run again although the cache has moved to make room, at positions that its old memory has."""
     original = Step.fits
 
     def moved(self: Step, forward: Any, token_id: int, kv_cache: Any) -> bool:
-        self._capacity = kv_cache.capacity
+        if kv_cache.length < self._capacity:
+            self._capacity = kv_cache.capacity
         return original(self, forward, token_id, kv_cache)
 
     return mock.patch.object(Step, "fits", moved)
