@@ -71,13 +71,15 @@ _ASCII_SIGNS = r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]"
 _FAMILIES: Mapping[tuple[str, ...], PreTokenizer] = {
     ("qwen2", "deepseek-r1-qwen", "megrez"): PreTokenizer((_QWEN2,), nfc=True),
     ("stablelm2", "hunyuan", "solar-open"): PreTokenizer((_QWEN2,)),
-    ("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"): PreTokenizer(
+    ("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "midm-2.0"): PreTokenizer(
         (_LLAMA3,), ignore_merges=True, add_bos=True
     ),
     ("smaug-bpe", "dbrx", "chatglm-bpe"): PreTokenizer((_LLAMA3,)),
     ("glm4",): PreTokenizer((_LLAMA3,), ignore_merges=True),
-    ("gpt-2", "phi-2", "mpt", "olmo", "jais", "mellum"): PreTokenizer((_GPT2,)),
-    ("starcoder", "refact", "command-r", "smollm", "codeshell", "exaone"): PreTokenizer((r"\p{N}", _GPT2)),
+    ("gpt-2", "phi-2", "mpt", "olmo", "jais", "mellum", "trillion", "a.x-4.0"): PreTokenizer((_GPT2,)),
+    ("starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b"): PreTokenizer(
+        (r"\p{N}", _GPT2)
+    ),
     ("falcon",): PreTokenizer((r"[\p{P}\$\+<=>\^~\|`]+", _GPT2, "[0-9][0-9][0-9]")),
     ("deepseek-llm",): PreTokenizer(
         (r"[\r\n]", rf"\s?[{_DEEPSEEK_LETTERS}]+", rf"\s?[{_DEEPSEEK_SIGNS}]+", r"\s+$", _CJK, r"\p{N}+")
@@ -91,6 +93,8 @@ _FAMILIES: Mapping[tuple[str, ...], PreTokenizer] = {
             rf"|{_LINES}|{_BLANKS}",
         )
     ),
+    ("seed-coder",): PreTokenizer((_QWEN2.replace(_OTHERS, r" ?[^\s\p{L}\p{N}\r\n]+"),)),
+    ("viking",): PreTokenizer((r" ?[^(\s|.,!?…。，、।۔،)]+", r"\p{N}")),
     ("tekken",): PreTokenizer((_cased("", r"\p{N}"),), ignore_merges=True, add_bos=True),
     ("gpt-4o", "llama4"): PreTokenizer((_cased(f"{_CASELESS}?", r"\p{N}{1,3}"),)),
     ("default",): PreTokenizer((r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", "[0-9][0-9][0-9]")),
