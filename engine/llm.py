@@ -18,6 +18,7 @@ from typing import Any, Literal
 from engine import generate as generation
 from engine.chat import ChatTemplate, Message
 from engine.errors import BackendError, ContextError, ModelError, SamplingError, TemplateError, TokenizerError
+from engine.footprint import release_start_up
 from engine.generate import Timings
 from engine.gguf.display import escape
 from engine.gguf.identity import Identity, identify, tensors_sha256
@@ -174,6 +175,7 @@ class Llm:
             file.close()
             raise
         file.forget("tokenizer.ggml.merges")
+        release_start_up()  # before the first weight is resident: the peak comes then
         return llm
 
     def close(self) -> None:

@@ -2,7 +2,8 @@
 
     python -m engine.bench.memory FILE... [--precision f32,q8] [--prompt 512] [--threads N]
 
-Each process loads the model as `q4k run` does, tokenizer and template included, runs a prompt and decodes 8 tokens.
+Each process loads the model as `q4k run` does, tokenizer and template included, encodes a text, runs a prompt and
+decodes 8 tokens.
 Printed are the sizes of file and KV cache, the most bytes that were ever resident (VmHWM, mapped files included), and
 the ratio of what is resident besides the KV cache to the file. Linux only.
 """
@@ -30,6 +31,7 @@ def measure(path: Path, precision: str, *, prompt: int, threads: int | None) -> 
 
     before = peak_bytes()
     with Llm.load(path, precision=precision, threads=threads) as llm:
+        llm.tokenizer.encode(__doc__, special=False)
         ids = subject.prompt(llm.model, prompt)
         logits = prefill(llm.model, ids, llm.kv_cache)  # type: ignore[arg-type] # an array is a sequence as well
         for _ in range(_DECODED):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.runtime import rtsys
 
 _NO_PLACE = RuntimeError  # numba: "cannot cache function: no locator available for file"
 
@@ -32,7 +33,16 @@ def _stamp() -> tuple[str]:
 def _stamped(made: Any) -> Any:
     """Give the cache entry of a compiled function the digest of this package; numba's own stamp is time and size."""
     made._cache._cache_file._source_stamp = _stamp()
+    made._cache.load_overload = functools.partial(_load, made._cache)
     return made
+
+
+def _load(cache: Any, signature: Any, context: Any) -> Any:
+    """Machine code from the cache, or None. numba's own method first imports all that a compilation may ask for, 12 MB
+    that machine code does not need; where there is none, compiling does that by itself."""
+    rtsys.initialize(context)
+    with cache._guard_against_spurious_io_errors():
+        return cache._load_overload(signature, context)
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
