@@ -40,6 +40,8 @@ def lines(report: Report, peer: str) -> Iterator[str]:
     for found in report.breakdowns:
         yield ""
         yield from _breakdown(found)
+    if report.breakdowns:
+        yield "operations are called one by one here; otherwise decode makes one call of them"
     for start in report.start_ups:
         yield ""
         spread = f"{start.first_token.low:.2f} to {start.first_token.high:.2f}"
