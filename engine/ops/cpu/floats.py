@@ -9,9 +9,10 @@ import numpy as np
 from engine import quant
 from engine.errors import ShapeError
 from engine.gguf.types import GgmlType
-from engine.ops.cpu.jobs import attention_job, float_job
+from engine.ops.cpu.isa import available
+from engine.ops.cpu.jobs import float_job
+from engine.ops.cpu.queries import NO_WINDOW, Cut, attention_jobs
 from engine.ops.cpu.runner import Runner
-from engine.ops.cpu.windows import window_job
 from engine.ops.protocol import F32, I64, Weight
 
 KERNEL_TYPES = frozenset(
@@ -89,13 +90,15 @@ def attention(runner: Runner, q: F32, k: F32, v: F32, positions: I64, window: in
     if out.size == 0:
         return out
     arrays: list[Any] = [contiguous(q), contiguous(k), contiguous(v), np.ascontiguousarray(positions), out]
-    seen = slots if window is None else min(window, slots)
-    parts = parts_of(runner, tokens * heads * seen * head_dim // _PER_NS, tokens * heads)
+    isa, shown = available()[-1], NO_WINDOW if window is None else window
+    cut = Cut.of(isa, runner.threads, tokens, heads, head_dim, slots, kv_heads, shown)
+    arrays.append(np.zeros(cut.state_bytes, np.uint8))
+    *places, states = (array.__array_interface__["data"][0] for array in arrays)
     sizes = (tokens, heads, head_dim, slots, kv_heads)
-    words = np.array([*(array.ctypes.data for array in arrays), *sizes, parts, seen], np.int64)
-    job = (attention_job if seen == slots else window_job)(halves=k.dtype == np.float16)
-    reads, keeps = (arrays[0], arrays[3]), arrays[1:3]
-    runner.run(job.address, words, parts, reads=reads, makes=(out,), keeps=keeps)
+    words = np.array([*places, *sizes, cut.parts, shown, cut.spans, states], np.int64)
+    job = attention_jobs(isa, halves=k.dtype == np.float16)[cut.many]
+    reads, keeps = (arrays[0], arrays[3]), (arrays[1], arrays[2], arrays[5])
+    runner.run(job.address, words, cut.parts, reads=reads, makes=(out,), keeps=keeps)
     return out
 
 

@@ -23,17 +23,15 @@ A tile of a product has one token (matrix-vector) or TILE (matrix-matrix); both 
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
 
-import numpy as np
 from numba import carray
 
 from engine.ops.cpu.compiled import callback
 from engine.ops.cpu.dots import dot_tile
 from engine.ops.cpu.isa import Isa
-from engine.ops.cpu.kernels import ROWS_AT_ONCE, attention_heads, matmul_rows
-from engine.ops.cpu.llvm import bytes_at, call_address, floats_at, halves_at, integers_at
+from engine.ops.cpu.kernels import ROWS_AT_ONCE, matmul_rows
+from engine.ops.cpu.llvm import bytes_at, call_address, floats_at
 from engine.ops.cpu.silu import silu_times
 
 TILE = {Isa.VNNI: 8, Isa.AVX2: 4, Isa.PLAIN: 4}
@@ -95,33 +93,6 @@ def float_job() -> Any:
         first = part * groups // parts * ROWS_AT_ONCE
         last = min(rows, (part + 1) * groups // parts * ROWS_AT_ONCE)
         matmul_rows(kind, raw, row_bytes, x, tokens, columns, out, (first, last))
-
-    return run
-
-
-@functools.cache
-def attention_job(*, halves: bool) -> Any:
-    """Pairs of token and head; words: q, k, v, positions, out, T, H, Dh, S, Hkv, parts.
-
-    Args:
-        halves: k and v are float16.
-    """
-    return _attention(int(halves))
-
-
-def _attention(halves: int) -> Any:
-    # `halves` is a number, not the function to call: numba keeps no machine code for a closure over a function.
-    @callback(_SIGNATURE)
-    def run(words: Any, part: Any) -> None:
-        q_at, k_at, v_at, positions_at, out_at, tokens, heads, size, slots, kv_heads, parts = carray(words, 11)
-        q = carray(floats_at(q_at), (tokens, heads, size))
-        k = carray(halves_at(k_at) if halves else floats_at(k_at), (slots, kv_heads, size))
-        v = carray(halves_at(v_at) if halves else floats_at(v_at), (slots, kv_heads, size))
-        out = carray(floats_at(out_at), (tokens, heads, size))
-        positions = carray(integers_at(positions_at), (tokens,))
-        pairs = tokens * heads
-        scale = np.float32(1.0 / math.sqrt(size))
-        attention_heads(q, k, v, positions, scale, out, (part * pairs // parts, (part + 1) * pairs // parts))
 
     return run
 

@@ -1,4 +1,4 @@
-"""Compiled loops of the CPU backend: dot products of float32, norms, rotations, attention.
+"""Compiled loops of the CPU backend: dot products of float32, norms, rotations.
 
 *Order of summation.* Every dot product runs over 16 lanes: lane l adds the products of k = l, l + 16, l + 32, ... with
 fused multiply-add, a scalar adds the last K % 16 products, and the lanes are added pairwise, 16 -> 8 -> 4 -> 2 -> 1.
@@ -26,7 +26,7 @@ from numba.extending import intrinsic
 
 from engine.ops.cpu.compiled import compiled
 from engine.ops.cpu.decode import decode_row
-from engine.ops.cpu.llvm import I16, at, data_pointer, half_to_float, load_value, splat
+from engine.ops.cpu.llvm import at, data_pointer, load_value
 
 LANES = 16
 ROWS_AT_ONCE = 4
@@ -58,14 +58,6 @@ def _reduce(builder: Any, vector: Any) -> Any:
     return builder.extract_element(vector, ir.Constant(_I32, 0))
 
 
-def _floats(builder: Any, data: Any, index: Any, element: Any) -> Any:
-    """`element`, a float or a vector of them, from number `index` on: of float32, or of float16 as uint16."""
-    if data.type.pointee == _FLOAT:
-        return load_value(builder, at(builder, data, index, element), 4)
-    halves = I16 if element == _FLOAT else ir.VectorType(I16, LANES)
-    return half_to_float(builder, load_value(builder, at(builder, data, index, halves), 2))
-
-
 def _dot_generator(rows: int, tokens: int) -> Callable[..., Any]:
     """Code of `rows` x `tokens` dot products that share their loads; see `_dot`."""
 
@@ -89,8 +81,8 @@ def _dot_generator(rows: int, tokens: int) -> Callable[..., Any]:
         whole = builder.and_(count, ir.Constant(_INDEX, -LANES))
 
         def add_products(k: Any, element: Any, sums: dict[tuple[int, int], Any]) -> None:
-            left = [_floats(builder, a_data, builder.add(s, k), element) for s in a_starts]
-            right = [_floats(builder, b_data, builder.add(s, k), element) for s in b_starts]
+            left = [load_value(builder, at(builder, a_data, builder.add(s, k), element), 4) for s in a_starts]
+            right = [load_value(builder, at(builder, b_data, builder.add(s, k), element), 4) for s in b_starts]
             for row, token in pairs:
                 place = sums[row, token]
                 builder.store(_fma(builder, left[row], right[token], builder.load(place)), place)
@@ -114,8 +106,7 @@ def _dot_generator(rows: int, tokens: int) -> Callable[..., Any]:
 def _dot(rows: int, tokens: int) -> Any:
     """An intrinsic: out[o + r + t * out_stride] = sum_k a[i + r * a_stride + k] * b[j + t * b_stride + k].
 
-    Arguments: a, i, a_stride, b, j, b_stride, K, out, o, out_stride; arrays are float32, a or b also float16 as uint16;
-    the rest counts elements.
+    Arguments: a, i, a_stride, b, j, b_stride, K, out, o, out_stride; arrays are float32, the rest counts elements.
     """
 
     @intrinsic
@@ -207,61 +198,3 @@ def turn(x: Any, table: Any, adjacent: bool, out: Any) -> None:
                 first, second = source[one], source[other]
                 target[one] = first * cos[i] - second * sin[i]
                 target[other] = second * cos[i] + first * sin[i]
-
-
-@intrinsic
-def _add_scaled(typingctx: Any, a: Any, start: Any, scale: Any, out: Any, count: Any) -> Any:
-    """out[i] = fma(scale, a[start + i], out[i]) for i < count; a is float32, or float16 as uint16."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        a, start, scale, out, count = arguments
-        a_data = data_pointer(context, builder, signature.args[0], a)
-        out_data = data_pointer(context, builder, signature.args[3], out)
-        whole = builder.and_(count, ir.Constant(_INDEX, -LANES))
-        wide = splat(builder, scale, LANES)
-        for first, last, step, element, factor in (
-            (ir.Constant(_INDEX, 0), whole, LANES, _VECTOR, wide),
-            (whole, count, 1, _FLOAT, scale),
-        ):
-            with cgutils.for_range_slice(builder, first, last, ir.Constant(_INDEX, step), _INDEX) as (i, _):
-                source = _floats(builder, a_data, builder.add(start, i), element)
-                place = at(builder, out_data, i, element)
-                store = builder.store(_fma(builder, factor, source, load_value(builder, place, 4)), place)
-                store.align = 4
-        return context.get_dummy_value()
-
-    return types.void(a, types.int64, types.float32, out, types.int64), generate
-
-
-@compiled()
-def attention_heads(q: Any, k: Any, v: Any, positions: Any, scale: Any, out: Any, pairs: Any) -> None:
-    """Pairs (token, head) number pairs[0] : pairs[1] of causal attention; shapes as in `engine.ops.reference`.
-
-    k and v are float32, or float16 as uint16; the sums over slots run in order of the slots.
-    """
-    _, heads, size = q.shape
-    kv_heads = k.shape[1]
-    k_flat, v_flat, q_flat = k.reshape(k.size), v.reshape(v.size), q.reshape(q.size)
-    scores, mixed = np.empty(k.shape[0], np.float32), np.empty(size, np.float32)
-    stride = kv_heads * size
-    for pair in range(pairs[0], pairs[1]):
-        token, head = pair // heads, pair % heads
-        group = head // (heads // kv_heads)
-        slots = positions[token] + 1
-        for slot in range(0, slots - 3, 4):
-            _dot_4x1(k_flat, slot * stride + group * size, stride, q_flat, pair * size, 0, size, scores, slot, 0)
-        for slot in range(slots - slots % 4, slots):
-            _dot_1x1(k_flat, slot * stride + group * size, 0, q_flat, pair * size, 0, size, scores, slot, 0)
-        largest = np.float32(-np.inf)
-        for slot in range(slots):
-            scores[slot] *= scale
-            largest = max(largest, scores[slot])
-        total = np.float32(0)
-        for slot in range(slots):
-            scores[slot] = np.exp(scores[slot] - largest)
-            total += scores[slot]
-        mixed[:] = 0
-        for slot in range(slots):
-            _add_scaled(v_flat, slot * stride + group * size, scores[slot], mixed, size)
-        for i in range(size):
-            out[token, head, i] = mixed[i] / total

@@ -156,7 +156,6 @@ def _pointer_to(element: Any, result: Any) -> Any:
 
 
 bytes_at = _pointer_to(I8, types.uint8)
-halves_at = _pointer_to(I16, types.uint16)
 floats_at = _pointer_to(FLOAT, types.float32)
 signed_at = _pointer_to(I8, types.int8)
 ints_at = _pointer_to(I32, types.int32)

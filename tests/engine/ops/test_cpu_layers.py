@@ -69,80 +69,6 @@ def test_rope(tokens: int, heads: int, head_dim: int) -> None:
     check(cpu.rope(x, positions, theta=10000.0), expected, 3 * EPS * np.concatenate([size, size], axis=-1))
 
 
-def attention64(q: np.ndarray, k: np.ndarray, v: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Attention in float64, one query head at a time."""
-    out = np.empty(q.shape)
-    repeat = q.shape[1] // k.shape[1]
-    for token, position in enumerate(positions):
-        for head in range(q.shape[1]):
-            keys = k[: position + 1, head // repeat].astype(np.float64)
-            scores = keys @ q[token, head] / np.sqrt(q.shape[2])
-            shares = np.exp(scores - scores.max())
-            out[token, head] = shares / shares.sum() @ v[: position + 1, head // repeat]
-    return out
-
-
-@pytest.mark.parametrize(
-    ("tokens", "slots", "heads", "kv_heads", "head_dim"),
-    [(1, 1, 1, 1, 2), (1, 130, 4, 2, 64), (5, 5, 3, 3, 6), (5, 9, 7, 1, 128), (2, 257, 4, 4, 40)],
-    ids=["least", "decode", "prefill", "one kv head", "odd head dim"],
-)
-def test_attention(tokens: int, slots: int, heads: int, kv_heads: int, head_dim: int) -> None:
-    """A score is off by (Dh/16 + 7) roundings of sum |q k| / sqrt(Dh), at most |score|max of them, which moves its
-    share by twice that relatively; the sums over slots add one rounding per slot, the exponential two."""
-    q, k, v = draw(tokens, heads, head_dim), draw(slots, kv_heads, head_dim), draw(slots, kv_heads, head_dim) + 1
-    positions = np.arange(slots - tokens, slots, dtype=np.int64)
-    sizes = np.abs(q).max(axis=0).max(axis=0).astype(np.float64) @ np.abs(k).max(axis=0).max(axis=0) / head_dim**0.5
-    limit = (2 * (head_dim / 16 + 7) * sizes + 2 * slots + 4) * EPS * np.abs(v).max()
-    check(cpu.attention(q, k, v, positions), attention64(q, k, v, positions), limit)
-
-
-def test_attention_does_not_see_later_slots() -> None:
-    """Slots after the query hold NaN: a read of one would show."""
-    q, k, v = draw(1, 4, 64), draw(9, 2, 64), draw(9, 2, 64)
-    k[6:], v[6:] = np.nan, np.nan
-    positions = np.array([5], np.int64)
-    np.testing.assert_array_equal(cpu.attention(q, k, v, positions), cpu.attention(q, k[:6], v[:6], positions))
-
-
-def test_attention_survives_large_scores() -> None:
-    """Scores of some 1e4 overflow exp unless the largest is subtracted."""
-    q, k, v = draw(3, 2, 64) * 100, draw(8, 2, 64) * 100, draw(8, 2, 64)
-    positions = np.array([5, 6, 7], np.int64)
-    found = cpu.attention(q, k, v, positions)
-    assert np.isfinite(found).all()
-    np.testing.assert_allclose(found, attention64(q, k, v, positions), atol=1e-2)
-
-
-def test_a_window_gives_the_same_bits_for_one_token_and_for_many() -> None:
-    """And for a cache that begins with the window; a window that no query fills changes nothing."""
-    q, k, v = draw(6, 4, 24), draw(40, 2, 24), draw(40, 2, 24)
-    positions = np.arange(34, 40)
-    together = cpu.attention(q, k, v, positions, window=7)
-    for token, position in enumerate(positions):
-        own = slice(token, token + 1)
-        alone = cpu.attention(q[own], k, v, positions[own], window=7)
-        np.testing.assert_array_equal(alone, together[own])
-        first = position - 6
-        cut = cpu.attention(q[own], k[first:], v[first:], positions[own] - first)
-        np.testing.assert_array_equal(cut, together[own])
-    np.testing.assert_array_equal(cpu.attention(q, k, v, positions, window=40), cpu.attention(q, k, v, positions))
-
-
-@pytest.mark.parametrize("kind", [np.float32, np.float16])
-@pytest.mark.parametrize("window", [1, 3, 64])
-def test_a_chunk_under_a_window_is_that_of_float64(window: int, kind: type[np.floating]) -> None:
-    """97 tokens from an empty cache on, in parts that end inside a token; each alone sees what it may."""
-    q, k, v = draw(97, 6, 16), draw(97, 3, 16).astype(kind), draw(97, 3, 16).astype(kind)
-    positions = np.arange(97)
-    found = cpu.attention(q, k, v, positions, window=window)
-    for token in range(97):
-        first = max(0, token - window + 1)
-        own = np.array([token - first])
-        expected = attention64(q[token : token + 1], k[first : token + 1], v[first : token + 1], own)
-        np.testing.assert_allclose(found[token : token + 1], expected, rtol=1e-5, atol=1e-5)
-
-
 @pytest.mark.parametrize("adjacent", [False, True], ids=["halves", "neighbours"])
 def test_scaled_rope_as_rotation_of_complex_numbers(adjacent: bool) -> None:
     x, positions = draw(5, 3, 10), np.arange(5, dtype=np.int64) * 999
@@ -156,17 +82,6 @@ def test_scaled_rope_as_rotation_of_complex_numbers(adjacent: bool) -> None:
     check(found, expected, 6 * EPS * np.abs(x).max() * np.ones(x.shape))
     with pytest.raises(ShapeError, match="rope: 5 factors for 4 pairs"):
         cpu.rope(draw(5, 3, 8), positions, theta=10000.0, rotary=Rotary(tuple(factors.tolist())))
-
-
-@pytest.mark.parametrize("head_dim", [2, 16, 24, 128])
-def test_attention_reads_float16_as_it_is(head_dim: int) -> None:
-    """To the bit what float32 keys and values of the same numbers give; subnormals, -0 and the largest among them."""
-    q, k, v = draw(3, 4, head_dim), draw(9, 2, head_dim), draw(9, 2, head_dim)
-    v[0, 0, 0], v[1, 0, 0], v[2, 1, 1] = 3e-7, -0.0, -65504
-    k, v = k.astype(np.float16), v.astype(np.float16)
-    positions = np.array([4, 7, 8], np.int64)
-    wide = cpu.attention(q, k.astype(np.float32), v.astype(np.float32), positions)
-    np.testing.assert_array_equal(cpu.attention(q, k, v, positions), wide)
 
 
 def test_every_float16_is_widened_exactly_without_an_instruction_for_it() -> None:
