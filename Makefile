@@ -113,7 +113,8 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 	done
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+# After the kernels are compiled: otherwise every process of the tests would compile them side by side.
+$(VENV)/.dev: $(VENV)/.runtime
 	@echo "installing pv, engine and the development tools into $(VENV)"
 	@$(PIP) --editable '.[dev]'
-	@touch $(VENV)/.runtime $@
+	@touch $@

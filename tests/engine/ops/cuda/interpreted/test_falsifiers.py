@@ -94,6 +94,13 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_qwen2.write_q4_k_m(tmp_path_factory.mktemp("model") / "tiny.gguf", shape)
 
 
+@pytest.fixture(scope="module")
+def one_layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Speed is measured over every layer alike."""
+    shape = tiny_qwen2.Shape(hidden=256, layers=1, ffn=512, context=64)
+    return tiny_qwen2.write_q4_k_m(tmp_path_factory.mktemp("model") / "one-layer.gguf", shape)
+
+
 @pytest.mark.parametrize("falsifier", bodies("cuda-model", "cpu-vs-gpu-output-parity", "gpu-parity-gate"))
 def test_a_falsifier_of_models_passes(path: Path, falsifier: Callable[[Pv], None]) -> None:
     recording = Recording(path)
@@ -105,14 +112,14 @@ def test_a_falsifier_of_models_passes(path: Path, falsifier: Callable[[Pv], None
 
 @pytest.mark.parametrize(("function", "planted"), with_faults("cuda-speed"))
 def test_speed_is_measured_and_waits_show(
-    path: Path, function: str, planted: str, monkeypatch: pytest.MonkeyPatch
+    one_layer: Path, function: str, planted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The interpreter is slower than any limit: what is looked at is that everything runs and that a wait counts."""
     monkeypatch.setattr(cuda, "needs_gpu", lambda *_: None)
     monkeypatch.setattr(test_cuda_speed, "GPU_STEPS", 1)
     monkeypatch.setattr(test_cuda_speed, "CPU_STEPS", 2)
     monkeypatch.setattr(test_cuda_speed, "SHAPES", "tiny")
-    recording = Recording(path)
+    recording = Recording(one_layer)
     with fault(planted), pytest.raises(AssertionError, match=r"expected at least (1|0\.41)$"):
         getattr(test_cuda_speed, function)(recording.pv)
     speed = recording.values.get("decode on the GPU", recording.values.get("decode", 0.0))
