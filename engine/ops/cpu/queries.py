@@ -83,6 +83,8 @@ def attention_jobs(isa: Isa, *, halves: bool) -> tuple[Any, Any]:
 def _make(isa: int, lanes: int, halves: int) -> Any:
     # numbers, not functions to call: numba keeps no machine code for a closure over a function
     rows_scored = rows_at_once(isa, lanes)
+    # twice as many for 32 lanes are 3 % faster: their sums are kept and fetched less often
+    rows_mixed = BLOCK if lanes < 32 else 2 * BLOCK
     vector = 4 * lanes
 
     @callback("void(CPointer(int64), int64)")
@@ -102,7 +104,7 @@ def _make(isa: int, lanes: int, halves: int) -> Any:
         unit_bytes = (min(slots, window) + CHUNK - 1) // CHUNK * state_bytes
         counts, offsets = np.empty(lanes, np.int32), np.empty(lanes, np.int64)
         counts_at = counts.ctypes.data
-        space = np.empty(size * vector + 2 * state_bytes + CHUNK * vector + BLOCK * size * 4 + _LINE, np.uint8)
+        space = np.empty(size * vector + 2 * state_bytes + CHUNK * vector + rows_mixed * size * 4 + _LINE, np.uint8)
         q = (space.ctypes.data + _LINE - 1) & -_LINE
         own = q + size * vector
         scores = own + 2 * state_bytes
@@ -141,8 +143,8 @@ def _make(isa: int, lanes: int, halves: int) -> Any:
                         state + size * vector, scores + slot * vector,
                     )  # fmt: skip
                 weigh(lanes, scores, here, state + size * vector, state + (size + 1) * vector)
-                for slot in range(0, here, BLOCK):
-                    rows = min(BLOCK, here - slot)
+                for slot in range(0, here, rows_mixed):
+                    rows = min(rows_mixed, here - slot)
                     source, stride = v + (start + slot) * row_bytes, row_bytes
                     if halves:
                         widen_rows(isa, lanes, source, stride, rows, size, widened)
