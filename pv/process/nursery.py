@@ -14,18 +14,15 @@ import os
 import select
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pv.process.environment import scrubbed
+from pv.process.start import start
 from pv.process.warm import MAX_PACKET_BYTES
 
-_BOOT = Path(__file__).with_name("boot.py")
 _READY_LIMIT_S = 60.0
 """For the imports."""
 _ANSWER_LIMIT_S = 10.0
@@ -75,11 +72,7 @@ class Nursery:
             self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             stack.callback(self._control.close)
             with theirs:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", str(_BOOT), str(theirs.fileno())],
-                    cwd=root, env=scrubbed(folder, environment), pass_fds=(theirs.fileno(),), start_new_session=True,
-                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                )  # fmt: skip
+                self._process = start(root, folder, environment, (theirs.fileno(),))
             stack.callback(self._end)
             self._control.settimeout(_READY_LIMIT_S)
             with contextlib.suppress(OSError):

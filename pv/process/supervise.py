@@ -17,7 +17,6 @@ import json
 import os
 import selectors
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -30,10 +29,9 @@ from typing import Any, Protocol
 
 from pv.errors import RunError
 from pv.process.channel import ChannelError, Reader
-from pv.process.environment import scrubbed
 from pv.process.nursery import Forked, Gone, Nursery
+from pv.process.start import start
 
-_BOOT = Path(__file__).with_name("boot.py")
 _POLL_S = 0.02
 _READ_BYTES = 1 << 20
 _TAIL_BYTES = 16 << 10
@@ -118,15 +116,11 @@ class _Started:
     """A process of ours."""
 
     def __init__(
-        self, root: Path, environment: Mapping[str, str], output: int, inherited: tuple[int, ...],
+        self, root: Path, folder: str, environment: Mapping[str, str], output: int, inherited: tuple[int, ...],
         gateway: tuple[int, ...],
     ) -> None:  # fmt: skip
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", str(_BOOT), *map(str, inherited)],
-                cwd=root, env=environment, pass_fds=(*inherited, *gateway), start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            )  # fmt: skip
+            self._process = start(root, folder, environment, inherited, passed=gateway, output=output)
         except (OSError, ValueError) as err:
             raise RunError(f"{sys.executable}: cannot start a test process: {err}") from err
         self.pid = self._process.pid
@@ -177,7 +171,7 @@ class Child:
                 with contextlib.suppress(Gone):
                     self._process = nursery.fork(folder.name, output_w, *inherited)
             if self._process is None:
-                self._process = _Started(root, scrubbed(folder.name, environment), output_w, inherited, gateway)
+                self._process = _Started(root, folder.name, environment, output_w, inherited, gateway)
             self._resources = on_error.pop_all()
         os.set_blocking(self._records, False)
         os.set_blocking(self._output, False)
