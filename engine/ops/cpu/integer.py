@@ -10,9 +10,10 @@ given back, so that one copy is resident. Other types, and everything that is no
 
 from __future__ import annotations
 
+import functools
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,12 @@ PLANES = {"q8": 1, "q16": 2}
 
 # With each row of the mapped file the kernel maps 64 KiB around it, or as much as 2 MiB.
 _ROWS_AT_ONCE = 8
+# Giving pages back takes 40 us, which is nothing beside a step of a model whose embedding is larger than this.
+_MAPPED_BYTES = 4 << 20
+
+
+def _nothing() -> None:
+    """Give back the rows of an embedding that may stay."""
 
 
 class IntegerOps:
@@ -74,6 +81,7 @@ class IntegerOps:
         self._local = threading.local()
         self._weights: dict[int, tuple[Weight, Interleaved]] = share._weights if share else {}
         self._arena: Arena = share._arena if share else Arena()
+        self._release_rows: Callable[[], None] = _nothing
 
     def threads(self) -> int:
         """Threads that share one matrix."""
@@ -176,7 +184,7 @@ class IntegerOps:
         return found[1]
 
     def embedding(self, weight: Weight, token_ids: I64) -> F32:
-        """As `engine.ops.cpu.embedding`: rows of the mapped file, exact; those of a prompt are given back.
+        """As `engine.ops.cpu.embedding`: rows of the mapped file, exact; those of a large one do not stay.
 
         Raises:
             ShapeError: a token id outside the vocabulary.
@@ -184,14 +192,13 @@ class IntegerOps:
         runner = self._runner_for(weight)
         if weight.type not in floats.KERNEL_TYPES:
             return cpu.embedding(weight, token_ids)
-        if len(token_ids) <= 1:
-            return rows.embedding(runner, weight, token_ids)
-        release = Release(weight.data)
+        if weight.data.nbytes > _MAPPED_BYTES:
+            self._release_rows = functools.partial(Release(weight.data), 0, weight.data.nbytes)
         found = []
-        for start in range(0, len(token_ids), _ROWS_AT_ONCE):
+        for start in range(0, max(1, len(token_ids)), _ROWS_AT_ONCE):
             found.append(rows.embedding(runner, weight, token_ids[start : start + _ROWS_AT_ONCE]))
-            release(0, weight.data.nbytes)
-        return np.concatenate(found)
+            self._release_rows()
+        return found[0] if len(found) == 1 else np.concatenate(found)
 
     def add_bias(self, x: F32, bias: F32) -> F32:
         """As `engine.ops.cpu.add_bias`."""
@@ -270,7 +277,9 @@ class IntegerOps:
         """As `engine.ops.fused.one_token`: noted the first time, and run again from then on."""
         step = self._steps.get(kv_cache)
         if step is not None and step.fits(forward, int(ids[0]), kv_cache):
-            return step.run(int(ids[0]), kv_cache)
+            logits = step.run(int(ids[0]), kv_cache)
+            self._release_rows()
+            return logits
         room = kv_cache.room(1)
         recording = Recording(self.pool, (ids, positions), room)
         self._local.angles, self._local.recording = None, recording
