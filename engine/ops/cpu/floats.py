@@ -1,4 +1,4 @@
-"""Products and attention in float32, shared among the threads of a pool; see `engine.ops.cpu.kernels`."""
+"""Products and attention in float32, shared among the threads of a pool; see `kernels` and `queries` beside it."""
 
 from __future__ import annotations
 
