@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help discharge test check lint self faults bench peer oracle mutation harness cuda triton-36 teacher clean
+.PHONY: help discharge test check lint self faults bench peer oracle mutation fuzz harness cuda triton-36 teacher clean
 
 help:  ## say what each target does
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -57,6 +57,11 @@ oracle: build/oracle-venv/.ready  ## token ids, logits and greedy text beside ll
 mutation: $(VENV)/.dev  ## mutation score of the modules that decide results, standings and gates (10 minutes)
 	$(PIP) --editable '.[mutation]'
 	$(BIN)/python tests/mutation/run.py
+
+fuzz: $(VENV)/.dev  ## a million damaged GGUF headers in 5 minutes on two cores, every byte changed, 25 planted bugs
+	$(BIN)/python tests/harness/fuzz_gguf.py --planted
+	$(BIN)/python tests/harness/fuzz_gguf.py --bytes
+	$(BIN)/python tests/harness/fuzz_gguf.py --mutants 1000000 --within 300
 
 harness: $(VENV)/.dev  ## kill discharges, break their disk, race them, change evidence bit by bit, in full (an hour)
 	$(BIN)/python tests/harness/crash.py --kills 1000 --every --errors --stays --writers 16 --runs 100

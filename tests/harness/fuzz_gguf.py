@@ -81,6 +81,7 @@ def every_byte(workers: int) -> list[tuple[int, int]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mutants", type=int, default=0, metavar="N")
+    parser.add_argument("--within", type=float, metavar="SECONDS", help="the mutants must not take longer")
     parser.add_argument("--planted", action="store_true")
     parser.add_argument("--bytes", action="store_true")
     parser.add_argument("--only", type=int, metavar="NUMBER", help="one mutant, again")
@@ -98,13 +99,16 @@ def main() -> int:
         began = time.monotonic()
         tally = campaign(asked.seed, asked.mutants, asked.workers)
         print(*tally.findings, sep="\n", end="\n" if tally.findings else "")
-        refused = sum(tally.codes.values())
+        took, refused = time.monotonic() - began, sum(tally.codes.values())
         print(
-            f"{tally.mutants} mutants in {time.monotonic() - began:.0f} s on {asked.workers} processes: {refused} "
+            f"{tally.mutants} mutants in {took:.0f} s on {asked.workers} processes: {refused} "
             f"refused by {len(tally.codes)} rules, {tally.accepted} rightly accepted, {len(tally.findings)} findings, "
             f"slowest {tally.slowest_s * 1e3:.0f} ms"
         )
         failed = failed or bool(tally.findings) or tally.mutants != asked.mutants
+        if asked.within and took > asked.within:
+            print(f"took {took:.0f} s, must not take more than {asked.within:.0f} s")
+            failed = True
     if asked.planted:
         found = planted(asked.seed, PLANTED_BUDGET, asked.workers)
         for name, how in found.items():
