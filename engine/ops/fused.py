@@ -6,23 +6,14 @@ by itself, with the same arguments after `ops`, and gives the same values: every
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
-from engine.kv_cache import KvCache
-from engine.ops.protocol import F32, I64, Ops, Weight
+from engine.ops.protocol import F32, I64, Forward, KeyValueStore, Ops, Weight
 from engine.ops.rotary import PLAIN, Rotary
 
 
-class KeyValueStore(Protocol):
-    """What `rope_append` needs of a KV cache."""
-
-    def append(self, layer: int, k: F32, v: F32) -> None: ...
-
-
-def one_token(
-    ops: Ops, forward: Callable[[I64, I64, KvCache], F32], ids: I64, positions: I64, kv_cache: KvCache
-) -> F32:
+def one_token(ops: Ops, forward: Forward, ids: I64, positions: I64, kv_cache: KeyValueStore) -> F32:
     """The forward of one token, which ends in logits (1, V); a backend may note what it does and do it again.
 
     Args:

@@ -12,8 +12,9 @@ All activations are float32 and C-contiguous; no function modifies its arguments
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,28 @@ class Weight:
     """(rows N, columns K) in weights."""
     data: U8
     """(N, row_bytes); row_bytes = K / block_size * type_size."""
+
+
+class KeyValueStore(Protocol):
+    """What operations need of a KV cache; `engine.kv_cache.KvCache` is one."""
+
+    @property
+    def length(self) -> int: ...
+
+    @property
+    def capacity(self) -> int: ...
+
+    def room(self, tokens: int) -> int: ...
+
+    def append(self, layer: int, k: F32, v: F32) -> None: ...
+
+    def view(self, layer: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]: ...
+
+    def written(self, tokens: int) -> None: ...
+
+
+Forward = Callable[[I64, I64, Any], F32]
+"""A method of a model: ids (T,), positions (T,) and its KV cache to logits (T, V)."""
 
 
 class Ops(Protocol):

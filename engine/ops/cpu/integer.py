@@ -21,7 +21,6 @@ from numpy.lib.stride_tricks import as_strided
 
 from engine.errors import BackendError, ShapeError
 from engine.gguf.types import GgmlType, layout
-from engine.kv_cache import KvCache
 from engine.ops import cpu
 from engine.ops.cpu import floats, interleave, rows
 from engine.ops.cpu.allocator import keep_freed_memory
@@ -32,9 +31,9 @@ from engine.ops.cpu.isa import Isa, choose
 from engine.ops.cpu.jobs import swiglu_job
 from engine.ops.cpu.pool import cores, shared
 from engine.ops.cpu.products import Products
-from engine.ops.cpu.recording import Forward, Recording, Step
+from engine.ops.cpu.recording import Recording, Step
 from engine.ops.cpu.runner import Runner
-from engine.ops.protocol import F32, I64, Weight
+from engine.ops.protocol import F32, I64, Forward, KeyValueStore, Weight
 from engine.ops.rotary import PLAIN, Rotary
 
 PLANES = {"q8": 1, "q16": 2}
@@ -77,7 +76,7 @@ class IntegerOps:
         # The Weight is kept with its rearranged form: an address in memory names it only as long as it lives.
         self._plans: dict[tuple[int, ...], Products] = {}
         self._one_plan_at_a_time = threading.Lock()
-        self._steps: weakref.WeakKeyDictionary[KvCache, Step] = weakref.WeakKeyDictionary()
+        self._steps: weakref.WeakKeyDictionary[KeyValueStore, Step] = weakref.WeakKeyDictionary()
         self._local = threading.local()
         self._weights: dict[int, tuple[Weight, Interleaved]] = share._weights if share else {}
         self._arena: Arena = share._arena if share else Arena()
@@ -231,7 +230,7 @@ class IntegerOps:
         k: F32,
         v: F32,
         positions: I64,
-        kv_cache: KvCache,
+        kv_cache: KeyValueStore,
         layer: int,
         *,
         theta: float,
@@ -273,7 +272,7 @@ class IntegerOps:
         self._runner.run(swiglu_job().address, words, parts, reads=(gate, up), makes=(out,))
         return out
 
-    def one_token(self, forward: Forward, ids: I64, positions: I64, kv_cache: KvCache) -> F32:
+    def one_token(self, forward: Forward, ids: I64, positions: I64, kv_cache: KeyValueStore) -> F32:
         """As `engine.ops.fused.one_token`: noted the first time, and run again from then on."""
         step = self._steps.get(kv_cache)
         if step is not None and step.fits(forward, int(ids[0]), kv_cache):

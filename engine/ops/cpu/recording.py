@@ -12,18 +12,14 @@ that chain, and every step is then run operation by operation.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from engine.kv_cache import KvCache
 from engine.ops.cpu.pool import Pool
 from engine.ops.cpu.runner import Arrays, Words
-from engine.ops.protocol import F32, I64
-
-Forward = Callable[[I64, I64, KvCache], F32]
-"""(ids (1,), positions (1,), cache) to logits (1, V); a bound method."""
+from engine.ops.protocol import F32, I64, Forward, KeyValueStore
 
 
 class Recording:
@@ -67,7 +63,7 @@ class Recording:
         self._whole = False
         self._alive, self._stages = [], []
 
-    def step(self, forward: Forward, ids: I64, positions: I64, kv_cache: KvCache, logits: F32) -> Step | None:
+    def step(self, forward: Forward, ids: I64, positions: I64, kv_cache: KeyValueStore, logits: F32) -> Step | None:
         """What was noted, if it is all."""
         if not (self._whole and self.made(logits)):
             return None
@@ -86,7 +82,7 @@ class Step:
         forward: Forward,
         ids: I64,
         positions: I64,
-        kv_cache: KvCache,
+        kv_cache: KeyValueStore,
         logits: F32,
     ) -> None:
         self._pool, self._alive = pool, alive
@@ -96,7 +92,7 @@ class Step:
         self._ids, self._positions, self._logits = ids, positions, logits
         self._capacity = kv_cache.capacity
 
-    def fits(self, forward: Forward, token_id: int, kv_cache: KvCache) -> bool:
+    def fits(self, forward: Forward, token_id: int, kv_cache: KeyValueStore) -> bool:
         """Whether this step does what a forward would do; if not, the forward says why not or notes a new one."""
         return (
             kv_cache.capacity == self._capacity
@@ -105,7 +101,7 @@ class Step:
             and self._forward() == forward
         )
 
-    def run(self, token_id: int, kv_cache: KvCache) -> F32:
+    def run(self, token_id: int, kv_cache: KeyValueStore) -> F32:
         """Logits (1, V) of a token that follows those in the cache, which has it then."""
         self._ids[0], self._positions[0] = token_id, kv_cache.length
         self._pool.run_all(self._stages)
