@@ -2,7 +2,8 @@
 
 A matrix-vector product waits for memory, and what the processor fetches ahead ends at a page: one thread reads 24 GB/s
 from pages of 4 KiB and 31 GB/s from pages of 2 MiB (Zen 4, Linux, 1 GiB read once). numpy asks for huge pages from
-4 MiB on; most weights of a small model are shorter, so they lie one behind the other in larger arrays.
+4 MiB on; most weights of a small model are shorter, so they lie one behind the other in larger arrays, of a quarter of
+what there is already. Memory of the last one that is not written is not resident.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import threading
 
 import numpy as np
 
-_CHUNK_BYTES = 64 << 20
+_LEAST_BYTES, _MOST_BYTES = 4 << 20, 64 << 20
 _HUGE_PAGE = 2 << 20
 _LINE = 64
 
@@ -23,23 +24,27 @@ class Arena:
 
     def __init__(self) -> None:
         self._rooms: list[Dwords] = []
+        self._taken = 0
         self._lock = threading.Lock()
 
     def dwords(self, count: int) -> Dwords:
         """So many uint32, uninitialised, that start at a cache line; they are resident once they are written."""
         taken = -(-4 * count // _LINE) * _LINE // 4
         with self._lock:
+            self._taken += 4 * taken
             number = next((n for n, room in enumerate(self._rooms) if room.size >= taken), None)
             if number is None:
                 number = len(self._rooms)
-                self._rooms.append(_chunk(max(4 * taken, _CHUNK_BYTES)))
+                self._rooms.append(_chunk(4 * taken, min(_MOST_BYTES, self._taken // 4)))
             room = self._rooms[number]
             self._rooms[number] = room[taken:]
         return room[:count]
 
 
-def _chunk(size_bytes: int) -> Dwords:
-    """Uninitialised memory that starts at a huge page."""
-    room = np.empty((size_bytes + _HUGE_PAGE) // 4, np.uint32)
-    start = -room.ctypes.data % _HUGE_PAGE // 4
-    return room[start : start + size_bytes // 4]
+def _chunk(needed_bytes: int, wanted_bytes: int) -> Dwords:
+    """Uninitialised memory: what is needed, or what is wanted where huge pages are worth it, starting at one."""
+    size = max(needed_bytes, wanted_bytes)
+    size, alignment = (size, _HUGE_PAGE) if size >= _LEAST_BYTES else (needed_bytes, _LINE)
+    room = np.empty((size + alignment) // 4, np.uint32)
+    start = -room.ctypes.data % alignment // 4
+    return room[start : start + size // 4]
