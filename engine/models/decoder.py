@@ -106,9 +106,11 @@ class Decoder:
                 f"{kv_cache.length} cached and {ids.size} new tokens exceed the context of {kv_cache.max_positions}"
             )
         positions = np.arange(kv_cache.length, kv_cache.length + ids.size, dtype=np.int64)
-        if ids.size == 1 and tap is None:
-            return fused.one_token(self.ops, self._run, ids, positions, kv_cache)
-        return self._run(ids, positions, kv_cache, tap=tap, last_only=last_only)
+        # what overflows shows in the logits, and who reads those says so
+        with np.errstate(over="ignore", invalid="ignore"):
+            if ids.size == 1 and tap is None:
+                return fused.one_token(self.ops, self._run, ids, positions, kv_cache)
+            return self._run(ids, positions, kv_cache, tap=tap, last_only=last_only)
 
     def _run(
         self, ids: I64, positions: I64, kv_cache: KvCache, *, tap: Tap | None = None, last_only: bool = False
