@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from engine.errors import ShapeError
 from engine.gguf.types import GgmlType
 from engine.ops.rotary import PLAIN, Rotary
 
@@ -37,6 +38,17 @@ class Weight:
     """(rows N, columns K) in weights."""
     data: U8
     """(N, row_bytes); row_bytes = K / block_size * type_size."""
+
+    def check_rows(self, token_ids: I64) -> None:
+        """Whether each token has a row.
+
+        Raises:
+            ShapeError: an id is outside 0..N-1.
+        """
+        rows = self.shape[0]
+        if token_ids.size and not (token_ids.min() >= 0 and token_ids.max() < rows):
+            bad = token_ids[(token_ids < 0) | (token_ids >= rows)][0]
+            raise ShapeError(f"{self.name}: token id {bad} is outside 0..{rows - 1}")
 
 
 class KeyValueStore(Protocol):

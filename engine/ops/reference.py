@@ -48,20 +48,8 @@ def embedding(weight: Weight, token_ids: I64) -> F32:
     Raises:
         ShapeError: an id is outside 0..V-1.
     """
-    check_ids(weight, token_ids)
+    weight.check_rows(token_ids)
     return quant.decode(weight.type, weight.data[token_ids])
-
-
-def check_ids(weight: Weight, token_ids: I64) -> None:
-    """Whether each token has a row in `weight`.
-
-    Raises:
-        ShapeError: an id is outside 0..V-1.
-    """
-    vocab_size = weight.shape[0]
-    if token_ids.size and not (token_ids.min() >= 0 and token_ids.max() < vocab_size):
-        bad = token_ids[(token_ids < 0) | (token_ids >= vocab_size)][0]
-        raise ShapeError(f"{weight.name}: token id {bad} is outside 0..{vocab_size - 1}")
 
 
 def matmul(x: F32, weight: Weight) -> F32:

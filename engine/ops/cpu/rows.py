@@ -20,7 +20,6 @@ from engine.ops.cpu.decode import decode_row
 from engine.ops.cpu.llvm import bytes_at, doubles_at, floats_at, integers_at, store_halves
 from engine.ops.cpu.runner import Runner, Words
 from engine.ops.protocol import F32, I64, Weight
-from engine.ops.reference import check_ids
 from engine.ops.rotary import Rotary, frequencies
 
 _SIGNATURE = "void(CPointer(int64), int64)"
@@ -145,7 +144,7 @@ def embedding(runner: Runner, weight: Weight, token_ids: I64) -> F32:
         ShapeError: a token id outside the vocabulary.
     """
     rows, columns = weight.shape
-    check_ids(weight, token_ids)
+    weight.check_rows(token_ids)
     ids, raw = np.ascontiguousarray(token_ids, np.int64), np.ascontiguousarray(weight.data)
     out = np.empty((len(ids), columns), np.float32)
     parts = _parts(runner, len(ids), columns)

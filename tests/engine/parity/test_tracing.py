@@ -166,13 +166,13 @@ def test_an_error_leaves_no_file(side: Live, tmp_path: Path):
 def test_values_that_are_not_finite_are_saved_and_counted(tmp_path: Path):
     """A broken model is what a trace is for; a comparison refuses the file."""
     tensors = tiny_qwen2.random_tensors(Shape())
-    tensors["blk.1.attn_norm.weight"][3] = np.nan
+    tensors["blk.1.attn_norm.weight"][:] = 3e38  # finite, its products are not
     path = tiny_qwen2.write_gguf(tmp_path / "nan.gguf", tensors, tiny_qwen2.metadata(Shape()))
     with sides.load(sides.parse("reference"), path) as broken:
         found = tracing.run(broken, IDS, ALL_BUT_SCORES, save=tmp_path / "t.safetensors")
     summaries = dict(found.places)
     assert summaries["residual", 0].not_finite == 0
-    assert summaries["attn_norm", 1].not_finite == len(IDS)
+    assert summaries["attn_norm", 1].not_finite >= len(IDS)
     assert found.not_finite == sum(summary.not_finite for summary in summaries.values()) > len(IDS)
     with Saved(sides.parse(str(tmp_path / "t.safetensors"))) as saved:
         assert saved.about.backend == "reference"
