@@ -29,15 +29,11 @@ from numba import carray
 
 from engine.ops.cpu.compiled import callback, compiled
 from engine.ops.cpu.llvm import floats_at, ints_at, signed_at
-from engine.ops.cpu.runner import Runner
+from engine.ops.cpu.runner import JOB, Runner, addresses, parts_of_tokens
 from engine.ops.protocol import F32
 
 I8 = npt.NDArray[np.int8]
 I32 = npt.NDArray[np.int32]
-
-_SIGNATURE = "void(CPointer(int64), int64)"
-_PART_ELEMENTS = 1 << 14
-_PARTS_PER_THREAD = 4
 
 R8 = 127.0
 R16 = 127.0 * 254.0 + 126.0
@@ -46,37 +42,30 @@ _PER_254 = np.float32(1.0 / 254.0)
 
 def quantise(runner: Runner, x: F32, planes: int, block: int, values: I8, scales: F32) -> None:
     """Fill `values` and `scales` (flat) from x (T, K), contiguous."""
-    arrays = (x.ctypes.data, values.ctypes.data, scales.ctypes.data)
-    words = np.array([*arrays, *x.shape, planes, block, _parts(runner, *x.shape)], np.int64)
-    runner.run(_quantise_job().address, words, int(words[-1]), reads=(x,), makes=(values, scales))
+    parts = parts_of_tokens(runner, *x.shape)
+    words = np.array([*addresses(x, values, scales), *x.shape, planes, block, parts], np.int64)
+    runner.run(_quantise_job().address, words, parts, reads=(x,), makes=(values, scales))
 
 
 def offsets(runner: Runner, values: I8, rows: int, columns: int, part: int, factor: int, sums: I32) -> None:
     """sums[row, j] = factor * (sum of part j of a row of values); values (rows, K) and sums flat."""
-    words = np.array([*_at(values, sums), rows, columns, part, factor, _parts(runner, rows, columns)], np.int64)
-    runner.run(_offsets_job().address, words, int(words[-1]), reads=(values,), makes=(sums,))
+    parts = parts_of_tokens(runner, rows, columns)
+    words = np.array([*addresses(values, sums), rows, columns, part, factor, parts], np.int64)
+    runner.run(_offsets_job().address, words, parts, reads=(values,), makes=(sums,))
 
 
 def digits(runner: Runner, values: I8, tokens: int, planes: int, columns: int, sums: I8) -> None:
     """Digits in base 128, highest first, of the sums of 32 quantised activations; sums int8 (T, planes + 1, K/32)."""
-    words = np.array([*_at(values, sums), tokens, planes, columns, _parts(runner, tokens, columns)], np.int64)
-    runner.run(_digits_job().address, words, int(words[-1]), reads=(values,), makes=(sums,))
-
-
-def _at(*arrays: npt.NDArray[Any]) -> list[int]:
-    return [array.ctypes.data for array in arrays]
-
-
-def _parts(runner: Runner, tokens: int, columns: int) -> int:
-    """Some 10 us of work each."""
-    return max(1, min(tokens * columns // _PART_ELEMENTS, tokens, runner.threads * _PARTS_PER_THREAD))
+    parts = parts_of_tokens(runner, tokens, columns)
+    words = np.array([*addresses(values, sums), tokens, planes, columns, parts], np.int64)
+    runner.run(_digits_job().address, words, parts, reads=(values,), makes=(sums,))
 
 
 @functools.cache
 def _quantise_job() -> Any:
     """Words: x, values, scales, T, K, planes, block, parts."""
 
-    @callback(_SIGNATURE)
+    @callback(JOB)
     def run(words: Any, part: Any) -> None:
         x_at, values_at, scales_at, tokens, columns, planes, block, parts = carray(words, 8)
         first, last = part * tokens // parts, (part + 1) * tokens // parts
@@ -96,7 +85,7 @@ def _quantise_job() -> Any:
 def _offsets_job() -> Any:
     """Words: values, sums, rows, K, part, factor, parts."""
 
-    @callback(_SIGNATURE)
+    @callback(JOB)
     def run(words: Any, part: Any) -> None:
         values_at, sums_at, rows, columns, length, factor, parts = carray(words, 7)
         first, last = part * rows // parts, (part + 1) * rows // parts
@@ -111,7 +100,7 @@ def _offsets_job() -> Any:
 def _digits_job() -> Any:
     """Words: values, sums, T, planes, K, parts."""
 
-    @callback(_SIGNATURE)
+    @callback(JOB)
     def run(words: Any, part: Any) -> None:
         values_at, sums_at, tokens, planes, columns, parts = carray(words, 6)
         first, last = part * tokens // parts, (part + 1) * tokens // parts

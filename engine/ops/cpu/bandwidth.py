@@ -13,13 +13,14 @@ from numba import carray
 
 from engine.ops.cpu.compiled import callback
 from engine.ops.cpu.pool import Pool
+from engine.ops.cpu.runner import JOB
 
 _BYTES = 512 << 20
 _PARTS = 64
 
 
 def _probe() -> int:
-    @callback("void(CPointer(int64), int64)")
+    @callback(JOB)
     def read(words: object, part: int) -> None:
         """Sum of the part's words, kept so that no read is left out.
 

@@ -32,7 +32,7 @@ from engine.ops.cpu.jobs import swiglu_job
 from engine.ops.cpu.pool import cores, shared
 from engine.ops.cpu.products import Products
 from engine.ops.cpu.recording import Recording, Step
-from engine.ops.cpu.runner import Runner
+from engine.ops.cpu.runner import Runner, addresses
 from engine.ops.protocol import F32, I64, Forward, KeyValueStore, Weight
 from engine.ops.rotary import PLAIN, Rotary
 
@@ -268,7 +268,7 @@ class IntegerOps:
         gate, up = floats.contiguous(gate), floats.contiguous(up)
         out = np.empty_like(gate)
         parts = floats.parts_of(self.pool, gate.size, gate.size)
-        words = np.array([*(array.ctypes.data for array in (gate, up, out)), gate.size, parts], np.int64)
+        words = np.array([*addresses(gate, up, out), gate.size, parts], np.int64)
         self._runner.run(swiglu_job().address, words, parts, reads=(gate, up), makes=(out,))
         return out
 

@@ -32,12 +32,11 @@ from engine.ops.cpu.dots import dot_tile
 from engine.ops.cpu.isa import Isa
 from engine.ops.cpu.kernels import ROWS_AT_ONCE, matmul_rows
 from engine.ops.cpu.llvm import bytes_at, call_address, floats_at
+from engine.ops.cpu.runner import JOB
 from engine.ops.cpu.silu import silu_times
 
 TILE = {Isa.VNNI: 8, Isa.AVX2: 4, Isa.PLAIN: 4}
 """Tokens of a matrix-matrix tile: what the vector registers hold (32 in AVX-512, 16 elsewhere)."""
-
-_SIGNATURE = "void(CPointer(int64), int64)"
 
 
 @functools.cache
@@ -48,7 +47,7 @@ def job(kind: int, planes: int, isa: Isa, *, many: bool) -> Any:
 
 
 def _make(kind: int, planes: int, isa: int, tile: int, lanes: int) -> Any:
-    @callback(_SIGNATURE)
+    @callback(JOB)
     def run(words: Any, part: Any) -> None:
         packed, group_bytes, groups, columns, values, scales, sums, stride, tokens, out, rows, parts = carray(words, 12)
         for group in range(part * groups // parts, (part + 1) * groups // parts):
@@ -66,7 +65,7 @@ def series_job() -> Any:
     """Parts of several jobs, those of the first before those of the second; words: jobs, then each one's function,
     arguments and parts."""
 
-    @callback(_SIGNATURE)
+    @callback(JOB)
     def run(words: Any, part: Any) -> None:
         jobs = carray(words, 1)[0]
         table = carray(words, 1 + 3 * jobs)
@@ -83,7 +82,7 @@ def series_job() -> Any:
 def float_job() -> Any:
     """Rows of a product in float32; words: type, weight, row_bytes, x, T, K, out, N, parts."""
 
-    @callback(_SIGNATURE)
+    @callback(JOB)
     def run(words: Any, part: Any) -> None:
         kind, raw_at, row_bytes, x_at, tokens, columns, out_at, rows, parts = carray(words, 9)
         raw = carray(bytes_at(raw_at), (rows * row_bytes,))
@@ -101,7 +100,7 @@ def float_job() -> Any:
 def swiglu_job() -> Any:
     """Elements; words: gate, up, out, their number, parts."""
 
-    @callback(_SIGNATURE)
+    @callback(JOB)
     def run(words: Any, part: Any) -> None:
         gate_at, up_at, out_at, size, parts = carray(words, 5)
         first, last = part * size // parts, (part + 1) * size // parts

@@ -57,6 +57,7 @@ from engine.ops.cpu.lanes import (
     widen_rows,
 )
 from engine.ops.cpu.llvm import add_word, integers_at, write_word
+from engine.ops.cpu.runner import JOB
 
 NO_WINDOW = 1 << 62
 """Word 11 where there is no window."""
@@ -87,7 +88,7 @@ def _make(isa: int, lanes: int, halves: int) -> Any:
     rows_mixed = BLOCK if lanes < 32 else 2 * BLOCK
     vector = 4 * lanes
 
-    @callback("void(CPointer(int64), int64)")
+    @callback(JOB)
     def run(words: Any, part: Any) -> None:
         q_at, k_at, v_at, positions_at, out_at, tokens, heads, size, slots, kv_heads = carray(words, 10)
         parts, window, spans, states = carray(words, 14)[10:]

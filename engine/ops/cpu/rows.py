@@ -18,21 +18,16 @@ from engine.ops.cpu import kernels
 from engine.ops.cpu.compiled import callback
 from engine.ops.cpu.decode import decode_row
 from engine.ops.cpu.llvm import bytes_at, doubles_at, floats_at, integers_at, store_halves
-from engine.ops.cpu.runner import Runner, Words
+from engine.ops.cpu.runner import JOB, Runner, Words, addresses, parts_of_tokens
 from engine.ops.protocol import F32, I64, Weight
 from engine.ops.rotary import Rotary, frequencies
-
-_SIGNATURE = "void(CPointer(int64), int64)"
-_PARTS_PER_THREAD = 4
-# Elements of a part of a job: some 10 us of work.
-_PART_ELEMENTS = 1 << 14
 
 
 @functools.cache
 def _embedding_job() -> Any:
     """Words: type, weight, row_bytes, token ids, K, out, T, parts."""
 
-    @callback(_SIGNATURE)
+    @callback(JOB)
     def run(words: Any, part: Any) -> None:
         kind, raw_at, row_bytes, ids_at, columns, out_at, tokens, parts = carray(words, 8)
         ids = carray(integers_at(ids_at), (tokens,))
@@ -47,7 +42,7 @@ def _embedding_job() -> Any:
 def _add_job() -> Any:
     """Words: x, y, out, T, D, floats from one row of y to the next, parts."""
 
-    @callback(_SIGNATURE)
+    @callback(JOB)
     def run(words: Any, part: Any) -> None:
         x_at, y_at, out_at, tokens, size, stride, parts = carray(words, 7)
         for token in range(part * tokens // parts, (part + 1) * tokens // parts):
@@ -64,7 +59,7 @@ def _add_job() -> Any:
 def _norm_job() -> Any:
     """Words: x, weight, out, T, D, eps as the bits of a float64, parts."""
 
-    @callback(_SIGNATURE)
+    @callback(JOB)
     def run(words: Any, part: Any) -> None:
         x_at, weight_at, out_at, tokens, size, eps, parts = carray(words, 7)
         first, last = part * tokens // parts, (part + 1) * tokens // parts
@@ -83,7 +78,7 @@ def _angles_job() -> Any:
     """Cosines and sines; words: positions, frequencies, magnitude as the bits of a float64, out (T, 2, Dh/2), T, Dh/2,
     parts."""
 
-    @callback(_SIGNATURE)
+    @callback(JOB)
     def run(words: Any, part: Any) -> None:
         positions_at, frequencies_at, magnitude, out_at, tokens, half, parts = carray(words, 7)
         first, last = part * tokens // parts, (part + 1) * tokens // parts
@@ -101,7 +96,7 @@ def _angles_job() -> Any:
 def _turn_job() -> Any:
     """Words: x, angles, out, T, H, Dh, 1 if pairs are adjacent, parts."""
 
-    @callback(_SIGNATURE)
+    @callback(JOB)
     def run(words: Any, part: Any) -> None:
         x_at, angles_at, out_at, tokens, heads, size, adjacent, parts = carray(words, 8)
         first, last = part * tokens // parts, (part + 1) * tokens // parts
@@ -120,7 +115,7 @@ def _turn_job() -> Any:
 def _append_job() -> Any:
     """Keys and values to their slots; words: k, v, keys, values, positions, T, floats of a token, 1 for float16."""
 
-    @callback(_SIGNATURE)
+    @callback(JOB)
     def run(words: Any, _: Any) -> None:
         k_at, v_at, keys_at, values_at, positions_at, tokens, size, halves = carray(words, 8)
         positions = carray(integers_at(positions_at), (tokens,))
@@ -147,7 +142,7 @@ def embedding(runner: Runner, weight: Weight, token_ids: I64) -> F32:
     weight.check_rows(token_ids)
     ids, raw = np.ascontiguousarray(token_ids, np.int64), np.ascontiguousarray(weight.data)
     out = np.empty((len(ids), columns), np.float32)
-    parts = _parts(runner, len(ids), columns)
+    parts = parts_of_tokens(runner, len(ids), columns)
     sizes = (int(weight.type), raw.ctypes.data, raw.nbytes // max(1, rows), ids.ctypes.data, columns)
     words = np.array([*sizes, out.ctypes.data, len(ids), parts], np.int64)
     runner.run(_embedding_job().address, words, parts, reads=(ids,), makes=(out,), keeps=(raw,))
@@ -165,8 +160,8 @@ def add(runner: Runner, x: F32, y: F32) -> F32:
     same = y.ndim == x.ndim
     tokens, size = x.shape[0], x.size // max(1, x.shape[0])
     out = np.empty_like(x)
-    parts = _parts(runner, tokens, size)
-    words = np.array([*_at(x, y, out), tokens, size, size if same else 0, parts], np.int64)
+    parts = parts_of_tokens(runner, tokens, size)
+    words = np.array([*addresses(x, y, out), tokens, size, size if same else 0, parts], np.int64)
     reads, keeps = ((x, y), ()) if same else ((x,), (y,))
     runner.run(_add_job().address, words, parts, reads=reads, makes=(out,), keeps=keeps)
     return out
@@ -176,8 +171,8 @@ def rms_norm(runner: Runner, x: F32, weight: F32, eps: float) -> F32:
     """Each row of x (T, D), contiguous, divided by its root mean square, times weight (D,)."""
     tokens, size = x.shape
     out = np.empty_like(x)
-    parts = _parts(runner, tokens, 4 * size)
-    words = np.array([*_at(x, weight, out), tokens, size, _bits(eps), parts], np.int64)
+    parts = parts_of_tokens(runner, tokens, 4 * size)
+    words = np.array([*addresses(x, weight, out), tokens, size, _bits(eps), parts], np.int64)
     runner.run(_norm_job().address, words, parts, reads=(x,), makes=(out,), keeps=(weight,))
     return out
 
@@ -203,9 +198,10 @@ class Angles:
         steps = frequencies(head_dim, theta, rotary)
         tokens = len(positions)
         self.table = np.empty((tokens, 2, head_dim // 2), np.float32)
-        parts = _parts(runner, tokens, 16 * head_dim)
-        sizes = (*_at(self.positions, steps), _bits(rotary.magnitude), self.table.ctypes.data, tokens, head_dim // 2)
-        words = np.array([*sizes, parts], np.int64)
+        parts = parts_of_tokens(runner, tokens, 16 * head_dim)
+        positions_at, steps_at, table_at = addresses(self.positions, steps, self.table)
+        sizes = (tokens, head_dim // 2, parts)
+        words = np.array([positions_at, steps_at, _bits(rotary.magnitude), table_at, *sizes], np.int64)
         reads, makes = (self.positions,), (self.table,)
         runner.run(_angles_job().address, words, parts, reads=reads, makes=makes, keeps=(steps,))
 
@@ -218,8 +214,8 @@ class Angles:
         """The pairs of x (T, H, Dh), contiguous, turned."""
         tokens, heads, size = x.shape
         out = np.empty_like(x)
-        parts = _parts(runner, tokens, heads * size)
-        words = np.array([*_at(x, self.table, out), tokens, heads, size, self.rotary.adjacent, parts], np.int64)
+        parts = parts_of_tokens(runner, tokens, heads * size)
+        words = np.array([*addresses(x, self.table, out), tokens, heads, size, self.rotary.adjacent, parts], np.int64)
         runner.run(_turn_job().address, words, parts, reads=(x, self.table), makes=(out,))
         return out
 
@@ -231,18 +227,9 @@ def append_job(k: F32, v: F32, keys: Any, values: Any, positions: I64) -> tuple[
         keys: (S, Hkv, Dh) float32 or float16, the cache's own memory.
     """
     halves = keys.dtype == np.float16
-    words = np.array([*_at(k, v, keys, values, positions), len(k), k.size // len(k), halves], np.int64)
+    words = np.array([*addresses(k, v, keys, values, positions), len(k), k.size // len(k), halves], np.int64)
     return _append_job().address, words
-
-
-def _at(*arrays: Any) -> list[int]:
-    return [array.ctypes.data for array in arrays]
 
 
 def _bits(value: float) -> int:
     return int(np.float64(value).view(np.int64))
-
-
-def _parts(runner: Runner, tokens: int, elements: int) -> int:
-    """Parts of a job on so many elements of each token."""
-    return max(1, min(tokens * elements // _PART_ELEMENTS, tokens, runner.threads * _PARTS_PER_THREAD))

@@ -8,8 +8,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+JOB = "void(CPointer(int64), int64)"
+"""Signature of the function of a job: address of its words, number of the part."""
 Words = npt.NDArray[np.int64]
 Arrays = Iterable[npt.NDArray[Any]]
+
+_PARTS_PER_THREAD = 4
+# Elements of a part of a job on tokens: some 10 us of work.
+_PART_ELEMENTS = 1 << 14
 
 
 class Runner(Protocol):
@@ -30,3 +36,13 @@ class Runner(Protocol):
             makes: arrays that it fills.
             keeps: what else it reads, which stays as it is.
         """
+
+
+def addresses(*arrays: npt.NDArray[Any]) -> list[int]:
+    """Where arrays start, as words."""
+    return [array.ctypes.data for array in arrays]
+
+
+def parts_of_tokens(runner: Runner, tokens: int, elements: int) -> int:
+    """Parts of a job on so many elements of each token: no more than there are tokens."""
+    return max(1, min(tokens * elements // _PART_ELEMENTS, tokens, runner.threads * _PARTS_PER_THREAD))
