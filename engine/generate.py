@@ -14,9 +14,9 @@ from engine.ops.protocol import F32
 from engine.sampling import Sampling
 from engine.trace import Tap
 
-# Attention scores of one chunk are H x 256 x S float32, 115 MiB for 28 heads at 4,096 positions; of a whole prompt
-# they would grow with its square.
-PREFILL_CHUNK = 256
+PREFILL_CHUNK = 128
+"""Tokens of a prompt that run together. Their activations are 12 MB in a model of 0.5B, 3 % of its file; 256 would be
+5 % faster there, and no faster in larger ones."""
 
 Advance = Callable[[Sequence[int]], int]
 """Runs tokens that follow those in the cache, and chooses the next one."""
@@ -98,7 +98,8 @@ def _greedy(model: Model, kv_cache: KvCache) -> Advance | None:
 def _sampled(
     model: Model, kv_cache: KvCache, params: Sampling, tap: Tap | None, on_chunk: Callable[[], None] | None
 ) -> Advance:
-    rng = sampling.generator(params)
+    # numpy's random numbers are 10 MB of code
+    rng = None if params.greedy else sampling.generator(params)
     return lambda ids: sampling.sample(prefill(model, ids, kv_cache, tap=tap, on_chunk=on_chunk)[-1], params, rng)
 
 

@@ -64,20 +64,23 @@ def generator(params: Sampling) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(params.seed))
 
 
-def sample(logits: F32, params: Sampling, rng: np.random.Generator) -> int:
+def sample(logits: F32, params: Sampling, rng: np.random.Generator | None = None) -> int:
     """One token id.
 
     Args:
         logits: (V,).
+        rng: needed unless params are greedy.
 
     Raises:
-        SamplingError: a logit is NaN or plus infinity, or all are minus infinity.
+        SamplingError: a logit is NaN or plus infinity, or all are minus infinity; or random numbers are missing.
     """
     largest = float(np.max(logits))  # NaN if any logit is
     if not math.isfinite(largest):
         raise SamplingError(f"largest logit is {largest}; the model or its file is broken")
     if params.greedy:
         return int(np.argmax(logits))
+    if rng is None:
+        raise SamplingError(f"temperature is {params.temperature}, which takes random numbers; got none")
     ids, probabilities = candidates(logits, params)
     # One uniform number against the cumulative sum: the same seed gives the same token on every platform.
     point = rng.random() * probabilities.sum()

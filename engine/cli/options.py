@@ -151,7 +151,7 @@ def check_threads(threads: int | None, backend: str) -> None:
         return
     if backend != "cpu":
         raise UsageError(f"--threads is for --backend cpu; the backend is {backend}")
-    from engine.ops.cpu.pool import cores
+    from engine.ops.cpu.isa import cores
 
     most = cores()
     if not 1 <= threads <= most:

@@ -184,8 +184,9 @@ class _Reader:
             raise self.error("M07", f"tokenizer.ggml.token_type must be an array of {ValueType.I32.label}")
         if len(array) != size:
             raise self.error("M06", f"lengths differ: {size} tokens, {len(array)} token types")
-        if unknown := set(np.unique(array).tolist()) - set(TokenType):
-            raise self.error("M06", f"token type {min(unknown)} is not one of 1..{max(TokenType)}")
+        unknown = array[(array < min(TokenType)) | (array > max(TokenType))]
+        if unknown.size:
+            raise self.error("M06", f"token type {unknown.min()} is not one of 1..{max(TokenType)}")
         return array.astype(np.int8)
 
     def scores(self, size: int) -> npt.NDArray[np.float32] | None:

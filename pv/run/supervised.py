@@ -34,7 +34,9 @@ from pv.run.fault import MACHINERY, FaultError, SeededFault
 from pv.run.fixture import CONTEXT, Context
 from pv.run.shadow import loaded, shadowed
 
-_VERSIONS_OF = ("numpy", "numba", "torch", "triton")
+_VERSIONS_OF = {"numpy": "numpy", "numba": "llvmlite", "torch": "torch", "triton": "triton"}
+"""Distributions whose version a record has, and the module that shows that one took part: machine code that numba has
+made and kept is run by llvmlite alone."""
 _EXCEPTION = re.compile(r"[\w.]+: ")
 _MAX_DETAIL = 4000
 _PATIENCE_S = 0.5
@@ -274,8 +276,8 @@ def _is_xfail(report: pytest.TestReport) -> bool:
 
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version(), "pytest": pytest.__version__}
-    for name in _VERSIONS_OF:
-        if name in sys.modules:
+    for name, module in _VERSIONS_OF.items():
+        if module in sys.modules:
             found[name] = importlib.metadata.version(name)
     return found
 

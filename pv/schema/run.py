@@ -77,7 +77,7 @@ class Outcome:
     detail: str = ""
     """The failure as pytest showed it, shortened, paths relative."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Of the child: python, and every distribution among numpy, numba, torch, triton that it had imported."""
+    """Of the child: python, and every distribution among numpy, numba, torch, triton that took part."""
     shadowed: tuple[str, ...] = ()
     """Files of the project, relative to its root, in whose place the child imported something installed."""
     modules: tuple[str, ...] = ()

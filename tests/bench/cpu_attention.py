@@ -17,7 +17,8 @@ import numpy as np
 
 from engine.ops import reference
 from engine.ops.cpu import floats
-from engine.ops.cpu.pool import cores, shared
+from engine.ops.cpu.isa import cores
+from engine.ops.cpu.pool import shared
 from engine.ops.protocol import F32, I64
 
 SHAPES = {"0.5B": (14, 2, 64), "1.5B": (12, 2, 128), "7B": (28, 4, 128)}

@@ -6,15 +6,16 @@ tokens are computed together, nor on the number of threads; how is said in `engi
 
 from __future__ import annotations
 
-import numpy as np
-
 from engine.gguf.types import GgmlType
 from engine.ops import reference
 from engine.ops.cpu import floats, rows
 from engine.ops.cpu.allocator import keep_freed_memory
 from engine.ops.cpu.floats import KERNEL_TYPES, contiguous
 from engine.ops.cpu.footprint import release_compiler
-from engine.ops.cpu.pool import cores, shared
+from engine.ops.cpu.isa import cores
+from engine.ops.cpu.machine_code import Kernel, load
+from engine.ops.cpu.pool import KERNELS as POOL
+from engine.ops.cpu.pool import shared
 from engine.ops.protocol import F32, I64, Weight
 from engine.ops.rotary import PLAIN, Rotary
 
@@ -42,14 +43,8 @@ def set_threads(count: int) -> None:
 
 def prepare(types: frozenset[GgmlType]) -> None:
     """Load the kernels now, before any weight is resident, and give back the memory that this took."""
-    if types & KERNEL_TYPES:
-        matmul(np.zeros((1, 1), np.float32), Weight("nothing", GgmlType.F32, (1, 1), np.zeros((1, 4), np.uint8)))
-    x, heads = np.ones((1, 2), np.float32), np.ones((1, 1, 2), np.float32)
-    first = np.zeros(1, np.int64)
-    rms_norm(x, x[0], eps=1.0)
-    rope(heads, first, theta=1.0)
-    attention(heads, heads, heads, first)
-    _pool.prepare()
+    products: list[Kernel] = [("float_product",)] if types & KERNEL_TYPES else []
+    load(*products, ("norm",), ("angles",), ("turn",), *floats.ATTENTION, *POOL)
     release_compiler()
     keep_freed_memory()
 

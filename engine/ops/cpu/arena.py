@@ -3,7 +3,8 @@
 A matrix-vector product waits for memory, and what the processor fetches ahead ends at a page: one thread reads 24 GB/s
 from pages of 4 KiB and 31 GB/s from pages of 2 MiB (Zen 4, Linux, 1 GiB read once). numpy asks for huge pages from
 4 MiB on; most weights of a small model are shorter, so they lie one behind the other in larger arrays, of a quarter of
-what there is already. Memory of the last one that is not written is not resident.
+what there is already. Memory of the last one that is not written is not resident. None of it is part of the heap, where
+weights that stay would lie between activations that go.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import threading
 
 import numpy as np
+
+from engine.ops.cpu.allocator import outside_the_heap
 
 _LEAST_BYTES, _MOST_BYTES = 4 << 20, 64 << 20
 _HUGE_PAGE = 2 << 20
@@ -44,7 +47,13 @@ class Arena:
 def _chunk(needed_bytes: int, wanted_bytes: int) -> Dwords:
     """Uninitialised memory: what is needed, or what is wanted where huge pages are worth it, starting at one."""
     size = max(needed_bytes, wanted_bytes)
-    size, alignment = (size, _HUGE_PAGE) if size >= _LEAST_BYTES else (needed_bytes, _LINE)
-    room = np.empty((size + alignment) // 4, np.uint32)
+    if size < _LEAST_BYTES:
+        return _aligned(np.empty((needed_bytes + _LINE) // 4, np.uint32), _LINE, needed_bytes)
+    size = -(-size // _HUGE_PAGE) * _HUGE_PAGE  # the last page is resident as a whole
+    with outside_the_heap():
+        return _aligned(np.empty((size + _HUGE_PAGE) // 4, np.uint32), _HUGE_PAGE, size)
+
+
+def _aligned(room: Dwords, alignment: int, size: int) -> Dwords:
     start = -room.ctypes.data % alignment // 4
     return room[start : start + size // 4]

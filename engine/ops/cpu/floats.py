@@ -1,4 +1,4 @@
-"""Products and attention in float32, shared among the threads of a pool; see `kernels` and `queries` beside it."""
+"""Products and attention in float32, shared among the threads of a pool; see `kernels.floats` and `queries`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 from engine import quant
 from engine.errors import ShapeError
 from engine.gguf.types import GgmlType
+from engine.ops.cpu import queries
 from engine.ops.cpu.isa import available
-from engine.ops.cpu.jobs import float_job
-from engine.ops.cpu.queries import NO_WINDOW, Cut, attention_jobs
+from engine.ops.cpu.machine_code import kernel
+from engine.ops.cpu.queries import Cut
 from engine.ops.cpu.runner import Runner
+from engine.ops.cpu.shapes import NO_WINDOW
 from engine.ops.protocol import F32, I64, Weight
 
 KERNEL_TYPES = frozenset(
@@ -22,6 +24,9 @@ KERNEL_TYPES = frozenset(
     }
 )
 """Types that are read in place; others are decoded by numpy, slice by slice."""
+
+ATTENTION = [kernel for halves in (False, True) for kernel in queries.kernels(available()[-1], halves=halves)]
+"""Kernels of `attention`."""
 
 _PARTS_PER_THREAD = 8
 # A part of a job is at least 10 us of work.
@@ -63,7 +68,7 @@ def _product(runner: Runner, x: F32, kind: GgmlType, data: Any, rows: int) -> F3
     parts = parts_of(runner, rows * columns * (tokens + _DECODE_COST) // _PER_NS, rows)
     places = (int(kind), packed.ctypes.data, packed.nbytes // rows, flat.ctypes.data)
     words = np.array([*places, tokens, columns, out.ctypes.data, rows, parts], np.int64)
-    runner.run(float_job().address, words, parts, reads=(flat,), makes=(out,), keeps=(packed,))
+    runner.run(kernel("float_product"), words, parts, reads=(flat,), makes=(out,), keeps=(packed,))
     return out
 
 
@@ -96,9 +101,9 @@ def attention(runner: Runner, q: F32, k: F32, v: F32, positions: I64, window: in
     *places, states = (array.__array_interface__["data"][0] for array in arrays)
     sizes = (tokens, heads, head_dim, slots, kv_heads)
     words = np.array([*places, *sizes, cut.parts, shown, cut.spans, states], np.int64)
-    job = attention_jobs(isa, halves=k.dtype == np.float16)[cut.many]
+    job = kernel(*queries.kernels(isa, halves=k.dtype == np.float16)[cut.many])
     reads, keeps = (arrays[0], arrays[3]), (arrays[1], arrays[2], arrays[5])
-    runner.run(job.address, words, cut.parts, reads=reads, makes=(out,), keeps=keeps)
+    runner.run(job, words, cut.parts, reads=reads, makes=(out,), keeps=keeps)
     return out
 
 
@@ -108,5 +113,5 @@ def parts_of(runner: Runner, cost_ns: int, most: int) -> int:
 
 
 def contiguous(x: F32) -> F32:
-    """The array itself if it is contiguous and writable, else a copy: numba compiles once per kind of array."""
+    """The array itself if it is contiguous and writable, else a copy: kernels read memory as it lies."""
     return x if x.flags.c_contiguous and x.flags.writeable else np.array(x, order="C")

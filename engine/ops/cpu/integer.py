@@ -14,22 +14,22 @@ import functools
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from engine.errors import BackendError, ShapeError
-from engine.gguf.types import GgmlType, layout
+from engine.gguf.types import GgmlType
 from engine.ops import cpu
-from engine.ops.cpu import floats, interleave, rows
+from engine.ops.cpu import floats, interleave, products, rows
 from engine.ops.cpu.allocator import keep_freed_memory
 from engine.ops.cpu.arena import Arena
 from engine.ops.cpu.footprint import release_compiler
 from engine.ops.cpu.interleave import Interleaved, Release
-from engine.ops.cpu.isa import Isa, choose
-from engine.ops.cpu.jobs import swiglu_job
-from engine.ops.cpu.pool import cores, shared
+from engine.ops.cpu.isa import Isa, choose, cores
+from engine.ops.cpu.machine_code import Kernel, kernel, load
+from engine.ops.cpu.pool import KERNELS as POOL
+from engine.ops.cpu.pool import shared
 from engine.ops.cpu.products import Products
 from engine.ops.cpu.recording import Recording, Step
 from engine.ops.cpu.runner import Runner, addresses
@@ -38,6 +38,11 @@ from engine.ops.rotary import PLAIN, Rotary
 
 PLANES = {"q8": 1, "q16": 2}
 
+# Of every model.
+_KERNELS: list[Kernel] = [
+    *(("interleave",), ("quantise",), ("offsets",), ("digits",), ("series",), ("swiglu",)),
+    *(("embedding",), ("add",), ("norm",), ("angles",), ("turn",), ("append",)),
+]
 # With each row of the mapped file the kernel maps 64 KiB around it, or as much as 2 MiB.
 _ROWS_AT_ONCE = 8
 # Giving pages back takes 40 us, which is nothing beside a step of a model whose embedding is larger than this.
@@ -97,25 +102,12 @@ class IntegerOps:
 
     def prepare(self, types: frozenset[GgmlType]) -> None:
         """Load the kernels of a model's weight types now, and give back the memory that this took."""
-        for kind in sorted(types & interleave.TYPES):
-            columns, size = layout(kind)
-            weight = Weight("nothing", kind, (1, columns), np.zeros((1, size), np.uint8))
-            packed = interleave.interleave(weight, self.isa.lanes, 1)
-            for tokens in (1, 2):
-                products = Products([packed] * 2, tokens, self._planes, self.isa, self.pool.threads)
-                products.run(self.pool, np.zeros((tokens, columns), np.float32))
-        x, heads = np.ones((1, 2), np.float32), np.ones((1, 1, 2), np.float32)
-        first = np.zeros(1, np.int64)
-        self.embedding(Weight("nothing", GgmlType.F32, (1, 1), np.zeros((1, 4), np.uint8)), np.zeros(1, np.int64))
-        self.rms_norm(x, x[0], eps=1.0)
-        self.swiglu(x, x)
-        self.add(x, x)
-        self.rope(heads, first, theta=1.0)
-        narrow: Any = heads.astype(np.float16)
-        for cached in (heads, narrow):
-            self.attention(heads, cached, cached, first)
-        rows.append_job(heads, heads, heads, heads, first)
-        self.pool.prepare()
+        kinds = types & interleave.TYPES
+        needed = [kernel for kind in kinds for kernel in products.kernels(kind, self._planes, self.isa)]
+        # every model has vectors of float32, few have matrices
+        if types & floats.KERNEL_TYPES - interleave.TYPES - {GgmlType.F32}:
+            needed.append(("float_product",))
+        load(*needed, *_KERNELS, *floats.ATTENTION, *POOL)
         release_compiler()
         keep_freed_memory()
 
@@ -269,7 +261,7 @@ class IntegerOps:
         out = np.empty_like(gate)
         parts = floats.parts_of(self.pool, gate.size, gate.size)
         words = np.array([*addresses(gate, up, out), gate.size, parts], np.int64)
-        self._runner.run(swiglu_job().address, words, parts, reads=(gate, up), makes=(out,))
+        self._runner.run(kernel("swiglu"), words, parts, reads=(gate, up), makes=(out,))
         return out
 
     def one_token(self, forward: Forward, ids: I64, positions: I64, kv_cache: KeyValueStore) -> F32:

@@ -21,8 +21,6 @@ Q5_0 is rearranged within itself: bit g of byte j becomes the fifth bit of weigh
 group are zero.
 """
 
-# mypy: disallow-untyped-decorators=False
-
 from __future__ import annotations
 
 import mmap
@@ -34,8 +32,7 @@ import numpy as np
 
 from engine.gguf.types import GgmlType, layout
 from engine.ops.cpu.arena import Arena
-from engine.ops.cpu.compiled import compiled
-from engine.ops.cpu.llvm import load_u16, load_u32
+from engine.ops.cpu.machine_code import kernel_function
 from engine.ops.protocol import U8, Weight
 
 
@@ -97,27 +94,26 @@ def interleave(weight: Weight, lanes: int, threads: int, arena: Arena | None = N
     groups = -(-rows // lanes)
     group_bytes = -(-lanes * blocks * type_size // _LINE) * _LINE
     data = (arena or Arena()).dwords(groups * group_bytes // 4)
-    raw = weight.data.reshape(-1)
-    if raw.flags.writeable:
-        raw = raw.view()
-        raw.flags.writeable = False  # numba compiles once per kind of array; model files are mapped read-only
-    fields = _FIELDS[weight.type]
-    spread = weight.type is GgmlType.Q5_0
+    raw = np.ascontiguousarray(weight.data)
+    dword_at, half_at = _FIELDS[weight.type]
     step = max(1, _BYTES_AT_ONCE // max(1, lanes * blocks * type_size))
-    release = Release(weight.data)
+    of_rows = (raw.ctypes.data, rows, blocks, type_size, dword_at.ctypes.data, len(dword_at), half_at)
+    of_groups = (weight.type is GgmlType.Q5_0, lanes, data.ctypes.data, group_bytes // 4, groups, step)
+    words = np.array([*of_rows, *of_groups], np.int64)
+    rearrange, release = kernel_function("interleave", arguments=2), Release(weight.data)
 
-    def part(first: int) -> None:
-        last = min(groups, first + step)
-        _interleave(raw, rows, blocks, type_size, *fields, spread, lanes, data, group_bytes // 4, first, last)
-        release(first * lanes * blocks * type_size, min(rows, last * lanes) * blocks * type_size)
+    def part(number: int) -> None:
+        rearrange(words.ctypes.data, number)
+        first, last = (min(rows, bound * step * lanes) * blocks * type_size for bound in (number, number + 1))
+        release(first, last)
 
-    starts = range(0, groups, step)
-    if threads > 1 and len(starts) > 1:
+    parts = range(-(-groups // step))
+    if threads > 1 and len(parts) > 1:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(part, starts))
+            list(pool.map(part, parts))
     else:
-        for first in starts:
-            part(first)
+        for number in parts:
+            part(number)
     return Interleaved(weight.name, weight.type, weight.shape, lanes, data)
 
 
@@ -140,47 +136,3 @@ class Release:
         length = (self._start + last) // mmap.PAGESIZE * mmap.PAGESIZE - start
         if length > 0:
             self._map.madvise(mmap.MADV_DONTNEED, start, length)
-
-
-@compiled()
-def _interleave(
-    raw: Any, rows: int, blocks: int, type_size: int, dword_at: Any, half_at: int, spread: bool,
-    lanes: int, out: Any, group_dwords: int, first: int, last: int,
-) -> None:  # fmt: skip
-    """Groups first : last of `out` (dwords) from the rows of `raw` (bytes); see the module's drawing."""
-    row_bytes, dwords = blocks * type_size, dword_at.size
-    for group in range(first, last):
-        here = min(lanes, rows - group * lanes)
-        for block in range(blocks):
-            to = group * group_dwords + block * dwords * lanes
-            if half_at >= 0:
-                to += (block // 2 + 1) * lanes
-            at = group * lanes * row_bytes + block * type_size
-            for row in range(lanes):
-                source = at + row * row_bytes
-                if row < here:
-                    for dword in range(dwords):
-                        out[to + lanes * dword + row] = load_u32(raw, source + dword_at[dword])
-                    if spread:
-                        out[to + row] = _spread(out[to + row])
-                else:
-                    for dword in range(dwords):
-                        out[to + lanes * dword + row] = np.uint32(0)
-            if half_at >= 0:
-                to = group * group_dwords + block // 2 * (2 * dwords + 1) * lanes + (block % 2) * (lanes // 2)
-                for pair in range(lanes // 2):
-                    both = np.uint32(0)
-                    if 2 * pair < here:
-                        both |= np.uint32(load_u16(raw, at + 2 * pair * row_bytes + half_at))
-                    if 2 * pair + 1 < here:
-                        both |= np.uint32(load_u16(raw, at + (2 * pair + 1) * row_bytes + half_at)) << np.uint32(16)
-                    out[to + pair] = both
-
-
-@compiled(inline="always")
-def _spread(bits: Any) -> Any:
-    """Bit 4g + j to bit g of byte j."""
-    found = np.uint32(0)
-    for index in range(32):
-        found |= ((bits >> np.uint32(index)) & np.uint32(1)) << np.uint32(8 * (index & 3) + (index >> 2))
-    return found

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import functools
 import os
+from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import llvmlite.binding as llvm
 
@@ -34,6 +36,29 @@ class Isa(IntEnum):
     def lanes(self) -> int:
         """Rows that are worked on together: 32-bit lanes of a vector."""
         return 16 if self is Isa.VNNI else 8
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """What machine code is made for."""
+
+    name: str
+    """As LLVM calls it."""
+    features: str
+    """Instruction sets that it has and has not, as LLVM lists them."""
+
+    def machine(self) -> Any:
+        """A `llvmlite.binding.TargetMachine` that makes code for it."""
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        target = llvm.Target.from_default_triple()
+        return target.create_target_machine(self.name, self.features, opt=3, reloc="pic", codemodel="default", jit=True)
+
+
+@functools.cache
+def processor() -> Processor:
+    """The one that this process runs on."""
+    return Processor(llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
 
 
 @functools.cache
@@ -63,3 +88,8 @@ def choose() -> Isa:
         have = ", ".join(isa.label for isa in available())
         raise BackendError(f"Q4K_ISA is {name!r}; this processor has {have}")
     return found
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

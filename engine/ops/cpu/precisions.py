@@ -12,7 +12,7 @@ from typing import cast
 from engine.errors import BackendError
 from engine.ops import cpu
 from engine.ops.cpu.integer import PLANES, IntegerOps
-from engine.ops.cpu.pool import cores
+from engine.ops.cpu.isa import cores
 from engine.ops.protocol import Ops
 
 PRECISIONS = ("f32", *sorted(PLANES))

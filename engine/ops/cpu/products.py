@@ -9,11 +9,11 @@ import numpy as np
 
 from engine.gguf.types import GgmlType, layout
 from engine.ops.cpu import activations, floats
-from engine.ops.cpu.blocks import sum_planes
 from engine.ops.cpu.interleave import Interleaved
 from engine.ops.cpu.isa import Isa
-from engine.ops.cpu.jobs import job, series_job
+from engine.ops.cpu.machine_code import Kernel, kernel
 from engine.ops.cpu.runner import Runner
+from engine.ops.cpu.shapes import TILE, sum_planes
 from engine.ops.protocol import F32
 
 # A part of a job reads at least this many bytes of weights: some 10 us of work.
@@ -21,6 +21,14 @@ _PART_BYTES = 1 << 17
 _PARTS_PER_THREAD = 8
 
 _OFFSETS = {GgmlType.Q6_K: (16, -32), GgmlType.Q5_0: (32, -16), GgmlType.Q8_0: (32, -128)}
+
+
+def kernels(kind: GgmlType, planes: int, isa: Isa) -> list[Kernel]:
+    """Products with weights of one type: with one token (matrix-vector), and with tiles of several (matrix-matrix).
+
+    Both give the same bits.
+    """
+    return [("product", int(kind), planes, int(isa), tile, isa.lanes) for tile in (1, TILE[isa])]
 
 
 class _Quantised:
@@ -82,13 +90,13 @@ class Products:
             place = (weight.data.ctypes.data, weight.group_bytes, weight.groups, columns)
             words = np.array([*place, *self._quantised[alike].words, tokens, 0, rows, parts], np.int64)
             self._words.append(words)
-            series += [job(weight.type, planes, isa, many=tokens > 1).address, words.ctypes.data, parts]
+            series += [kernel(*kernels(weight.type, planes, isa)[tokens > 1]), words.ctypes.data, parts]
         self._series = np.array(series, np.int64)
         self._parts = sum(series[3::3])
         if len(weights) == 1:
             self._function, self._arguments = series[1], self._words[0]
         else:
-            self._function, self._arguments = series_job().address, self._series
+            self._function, self._arguments = kernel("series"), self._series
 
     def run(self, runner: Runner, x: F32) -> list[F32]:
         """Quantise x (T, K); one (T, N) per weight."""

@@ -8,8 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-JOB = "void(CPointer(int64), int64)"
-"""Signature of the function of a job: address of its words, number of the part."""
 Words = npt.NDArray[np.int64]
 Arrays = Iterable[npt.NDArray[Any]]
 
@@ -28,7 +26,7 @@ class Runner(Protocol):
     def run(
         self, function: int, words: Words, parts: int, *, reads: Arrays = (), makes: Arrays = (), keeps: Arrays = ()
     ) -> None:
-        """Call the compiled function at an address for parts 0 .. parts - 1, shared among the threads.
+        """Call the kernel at an address with its words and each of the parts 0 .. parts - 1, shared among the threads.
 
         Args:
             words: its arguments.

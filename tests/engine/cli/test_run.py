@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 from engine.llm import Llm
-from engine.ops.cpu.isa import choose
-from engine.ops.cpu.pool import cores
+from engine.ops.cpu.isa import choose, cores
 from support import tiny_qwen2
 from support.q4k import argv, environment, q4k, start, write_endless
 

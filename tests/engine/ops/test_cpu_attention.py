@@ -10,8 +10,10 @@ import pytest
 from engine.ops import cpu, reference
 from engine.ops.cpu import floats, queries
 from engine.ops.cpu.isa import Isa, available
+from engine.ops.cpu.machine_code import kernel
 from engine.ops.cpu.pool import shared
-from engine.ops.cpu.queries import CHUNK, NO_WINDOW, Cut, attention_jobs
+from engine.ops.cpu.queries import Cut, kernels
+from engine.ops.cpu.shapes import CHUNK, NO_WINDOW
 
 SEED = 20250906
 EPS = 2.0**-24
@@ -53,8 +55,8 @@ class Job:
         places = [array.ctypes.data for array in arrays]
         sizes = (tokens, heads, size, slots, kv_heads, parts, window, spans)
         words = np.array([*places, *sizes, states.ctypes.data], np.int64)
-        job = attention_jobs(isa, halves=self.k.dtype == np.float16)[many]
-        shared(threads).run(job.address, words, parts)
+        job = kernel(*kernels(isa, halves=self.k.dtype == np.float16)[many])
+        shared(threads).run(job, words, parts)
         return self.out.copy()
 
 
@@ -128,7 +130,7 @@ def test_counters_of_spans_are_zero_again() -> None:
     words = np.array([*(array.ctypes.data for array in arrays), *sizes, states.ctypes.data], np.int64)
     found = []
     for _ in range(2):
-        shared(2).run(attention_jobs(Isa.PLAIN, halves=False)[0].address, words, 3)
+        shared(2).run(kernel(*kernels(Isa.PLAIN, halves=False)[0]), words, 3)
         found.append(out.copy())
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], cpu.attention(q, k, v, positions))

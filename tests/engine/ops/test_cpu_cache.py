@@ -27,7 +27,7 @@ def installation(tmp_path: Path) -> Path:
     site = tmp_path / "site"
     ignored = shutil.ignore_patterns("__pycache__", "*.gguf", "teacher")
     shutil.copytree(Path(engine.__file__).parent, site / "engine", ignore=ignored)
-    (site / "engine/ops/cpu/__pycache__").write_text("not a folder")
+    (site / "engine/ops/cpu/kernels/__pycache__").write_text("not a folder")
     return site
 
 
@@ -46,7 +46,7 @@ def test_an_installation_that_cannot_be_written_uses_the_users_cache(installatio
     home = tmp_path / "home"
     home.mkdir()
     assert run(installation, home) == "[[1.0, 1.0, 1.0, 1.0"
-    assert [path.name for path in home.rglob("*.nbi") if "rms_norm" in path.name]
+    assert list(home.rglob("norm.kernel"))
 
 
 def test_without_any_place_for_a_cache_it_compiles_anew(installation: Path, tmp_path: Path) -> None:
@@ -58,17 +58,14 @@ def test_without_any_place_for_a_cache_it_compiles_anew(installation: Path, tmp_
 def test_numba_cache_dir_is_honoured(installation: Path, tmp_path: Path) -> None:
     home, cache = tmp_path / "home", tmp_path / "elsewhere"
     assert run(installation, home, NUMBA_CACHE_DIR=str(cache)) == "[[1.0, 1.0, 1.0, 1.0"
-    assert [path.name for path in cache.rglob("*.nbi") if "rms_norm" in path.name]
+    assert list(cache.rglob("norm.kernel"))
 
 
-COUNTED = """
+ANSWER = """
 import sys
-from numba.core import event
-with event.install_recorder("numba:run_pass") as passes:
-    from engine.llm import Llm
-    with Llm.load(precision=sys.argv[1], kv_cache=sys.argv[2]) as llm:
-        text = llm.generate("What is 2+2?").text
-print(text, len(passes.buffer))
+from engine.llm import Llm
+with Llm.load(precision=sys.argv[1], kv_cache=sys.argv[2]) as llm:
+    print(llm.generate("What is 2+2?").text, "numba" in sys.modules)
 """
 
 
@@ -76,8 +73,8 @@ print(text, len(passes.buffer))
 @pytest.mark.parametrize("precision", ["f32", "q16", "q8"])
 def test_a_second_start_compiles_nothing(precision: str, kv_cache: str) -> None:
     def start() -> str:
-        argv = [sys.executable, "-c", COUNTED, precision, kv_cache]
+        argv = [sys.executable, "-c", ANSWER, precision, kv_cache]
         return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
     start()
-    assert start() == "2 + 2 equals 4. 0\n"
+    assert start() == "2 + 2 equals 4. False\n"

@@ -8,8 +8,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from engine.ops.cpu.exponential import exponential
-from engine.ops.cpu.llvm import FLOAT, I8, I64, load
+from engine.ops.cpu.kernels.exponential import exponential
+from engine.ops.cpu.kernels.llvm import FLOAT, I8, I64, load
 
 
 @intrinsic

@@ -17,7 +17,8 @@ from engine import quant
 from engine.errors import ShapeError
 from engine.gguf.types import GgmlType, layout
 from engine.ops import cpu
-from engine.ops.cpu import decode, floats
+from engine.ops.cpu import floats
+from engine.ops.cpu.kernels import decode
 from engine.ops.cpu.pool import shared
 from engine.ops.protocol import Weight
 from support.packed_weights import random_packed

@@ -21,9 +21,9 @@ from engine.gguf.reader import open_gguf
 from engine.kv_cache import KvCache
 from engine.models import load_model
 from engine.models.protocol import Model
-from engine.ops.cpu import llvm
 from engine.ops.cpu.integer import IntegerOps
 from engine.ops.cpu.isa import Isa, available
+from engine.ops.cpu.kernels import llvm
 from engine.ops.cpu.recording import Step
 from support import tiny_qwen2
 

@@ -24,9 +24,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from engine.ops.cpu.compiled import compiled
-from engine.ops.cpu.decode import decode_row
-from engine.ops.cpu.llvm import at, data_pointer, load_value
+from engine.ops.cpu.kernels.compile import inlined
+from engine.ops.cpu.kernels.decode import decode_row
+from engine.ops.cpu.kernels.llvm import at, data_pointer, load_value
 
 LANES = 16
 ROWS_AT_ONCE = 4
@@ -132,11 +132,12 @@ def _dot(rows: int, tokens: int) -> Any:
 _dot_4x1, _dot_2x2, _dot_1x1 = _dot(4, 1), _dot(2, 2), _dot(1, 1)
 
 
-@compiled()
-def matmul_rows(kind: int, raw: Any, row_bytes: int, x: Any, tokens: int, columns: int, out: Any, rows: Any) -> None:
-    """Columns rows[0] : rows[1] of out (tokens, N), flat; see `matmul`."""
+@inlined
+def matmul_rows(
+    kind: int, raw: Any, row_bytes: int, x: Any, tokens: int, columns: int, out: Any, rows: Any, buffer: Any
+) -> None:
+    """Columns rows[0] : rows[1] of out (tokens, N), flat; the buffer has room for ROWS_AT_ONCE rows."""
     total = out.size // tokens
-    buffer = np.empty(ROWS_AT_ONCE * columns, np.float32)
     for start in range(rows[0], rows[1], ROWS_AT_ONCE):
         here = min(ROWS_AT_ONCE, rows[1] - start)
         for row in range(here):
@@ -158,20 +159,20 @@ def matmul_rows(kind: int, raw: Any, row_bytes: int, x: Any, tokens: int, column
                     _dot_1x1(buffer, row * columns, columns, x, token * columns, columns, columns, out, to, total)
 
 
-@compiled()
-def rms_norm(x: Any, weight: Any, eps: Any, out: Any) -> None:
-    """Rows of x (T, D) divided by their root mean square, times weight (D,)."""
-    tokens, size = x.shape
-    square = np.empty(1, np.float32)
-    flat = x.reshape(tokens * size)
+@inlined
+def rms_norm(x: Any, tokens: int, weight: Any, eps: Any, out: Any) -> None:
+    """Rows of x (T, D), flat, divided by their root mean square, times weight (D,)."""
+    size = weight.size
     for token in range(tokens):
-        _dot_1x1(flat, token * size, 0, flat, token * size, 0, size, square, 0, 0)
-        root = np.sqrt(square[0] / np.float32(size) + eps)
+        start = token * size
+        # the sum of squares stands where the first result will
+        _dot_1x1(x, start, 0, x, start, 0, size, out, start, 0)
+        root = np.sqrt(out[start] / np.float32(size) + eps)
         for i in range(size):
-            out[token, i] = x[token, i] / root * weight[i]
+            out[start + i] = x[start + i] / root * weight[i]
 
 
-@compiled()
+@inlined
 def angles(positions: Any, frequencies: Any, magnitude: float, out: Any) -> None:
     """Cosine, out[t, 0, i], and sine, out[t, 1, i], of position t * frequencies[i], times magnitude; in float64."""
     for token in range(positions.size):
@@ -181,7 +182,7 @@ def angles(positions: Any, frequencies: Any, magnitude: float, out: Any) -> None
             out[token, 1, i] = np.float32(math.sin(angle) * magnitude)
 
 
-@compiled()
+@inlined
 def turn(x: Any, table: Any, adjacent: bool, out: Any) -> None:
     """Pairs of x (T, H, Dh) turned by the cosines and sines of table (T, 2, Dh/2).
 

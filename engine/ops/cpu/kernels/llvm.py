@@ -159,6 +159,7 @@ bytes_at = _pointer_to(I8, types.uint8)
 floats_at = _pointer_to(FLOAT, types.float32)
 signed_at = _pointer_to(I8, types.int8)
 ints_at = _pointer_to(I32, types.int32)
+dwords_at = _pointer_to(I32, types.uint32)
 doubles_at = _pointer_to(ir.DoubleType(), types.float64)
 integers_at = _pointer_to(I64, types.int64)
 
@@ -233,11 +234,36 @@ def breathe(typingctx: Any) -> Any:
 
 @intrinsic
 def call_address(typingctx: Any, function: Any, arguments: Any, part: Any) -> Any:
-    """Call the compiled function void(int64, int64) at an address."""
+    """Call the kernel of two arguments at an address."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        kind = ir.FunctionType(ir.VoidType(), [I64, I64])
+        kind = ir.FunctionType(I64, [I64, I64])
         builder.call(builder.inttoptr(values[0], kind.as_pointer()), [values[1], values[2]])
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def allocate(typingctx: Any, count: Any) -> Any:
+    """Address of so many bytes, uninitialised, 16-byte aligned."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(I8.as_pointer(), [I64])
+        function = cgutils.get_or_insert_function(builder.module, kind, "malloc")
+        return builder.ptrtoint(builder.call(function, arguments), I64)
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def free(typingctx: Any, address: Any) -> Any:
+    """Give back what was allocated."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [I8.as_pointer()])
+        function = cgutils.get_or_insert_function(builder.module, kind, "free")
+        builder.call(function, [builder.inttoptr(arguments[0], I8.as_pointer())])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate

@@ -17,8 +17,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from engine.ops.cpu.exponential import exponential, floats
-from engine.ops.cpu.llvm import FLOAT, I8, I64, load
+from engine.ops.cpu.kernels.exponential import exponential, floats
+from engine.ops.cpu.kernels.llvm import FLOAT, I8, I64, load
 
 LANES = 16
 

@@ -1,4 +1,4 @@
-"""The steps of attention with a query in each lane of a vector, as LLVM code; see `engine.ops.cpu.queries`.
+"""The steps of attention with a query in each lane of a vector, as LLVM code; see `attention` beside it.
 
 Buffers are float32, one vector for each d or slot. A state of a chunk is y (Dh vectors), the maximum m, and the sum of
 weights t. All addresses are 64-bit numbers in bytes, and so are strides. The first arguments of a step, as far as they
@@ -17,12 +17,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from engine.ops.cpu.exponential import exponential, floats
 from engine.ops.cpu.isa import Isa
-from engine.ops.cpu.llvm import FLOAT, I8, I16, I32, I64, call, fma, half_to_float, load, splat
+from engine.ops.cpu.kernels.exponential import exponential, floats
+from engine.ops.cpu.kernels.llvm import FLOAT, I8, I16, I32, I64, call, fma, half_to_float, load, splat
 
-LANES = {Isa.VNNI: (8, 32), Isa.AVX2: (8, 16), Isa.PLAIN: (8, 8)}
-"""Queries of a tile, where there are few and where there are many: one vector register, and two."""
 _SUMS = {Isa.VNNI: (16, 16), Isa.AVX2: (8, 8), Isa.PLAIN: (8, 4)}
 """Registers that hold sums, about half of those that there are, and the floats that fit one."""
 BLOCK = 32

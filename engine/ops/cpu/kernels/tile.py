@@ -1,4 +1,4 @@
-"""What the code of one tile works on, and the steps that every type of weights shares; see `engine.ops.cpu.dots`."""
+"""What the code of one tile works on, and the steps that every type of weights shares; see `dots` beside it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from engine.ops.cpu.isa import Isa
-from engine.ops.cpu.llvm import FLOAT, I8, I16, I32, I64, call, constant, fma, half_to_float, load, splat
+from engine.ops.cpu.kernels.llvm import FLOAT, I8, I16, I32, I64, call, constant, fma, half_to_float, load, splat
 
 
 def index_of(value: Any) -> Any:

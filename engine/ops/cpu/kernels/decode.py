@@ -10,17 +10,28 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-from engine.ops.cpu.compiled import compiled
-from engine.ops.cpu.llvm import FLOAT, I8, I32, at, data_pointer, load_f32, load_u16, load_u32, load_value, splat
+from engine.ops.cpu.kernels.compile import copied, inlined
+from engine.ops.cpu.kernels.llvm import (
+    FLOAT,
+    I8,
+    I32,
+    at,
+    data_pointer,
+    load_f32,
+    load_u16,
+    load_u32,
+    load_value,
+    splat,
+)
 
 F32, F16, Q5_0, Q8_0, Q4_K, Q5_K, Q6_K, BF16 = 0, 1, 6, 8, 12, 13, 14, 30
 """Type numbers as in `engine.gguf.types.GgmlType`; plain integers because numba freezes them into the code."""
 
 
-@njit(inline="always")
+@copied
 def _half(bits: Any) -> Any:
     """float16 bits as float32; exact, subnormals and infinities included."""
     magnitude = np.uint32(np.uint32(bits & np.uint16(0x7FFF)) << np.uint32(13))
@@ -131,7 +142,7 @@ _unpack_k5_6, _unpack_k5_7 = _unpacker(32, _k_fives(6), True), _unpacker(32, _k_
 _NO_FLOOR = np.float32(0)
 
 
-@njit(inline="always")
+@copied
 def _decode_q4_k(raw: Any, at: Any, out: Any, to: Any) -> None:
     """One block of 144 bytes at byte `at` -> 256 weights; layout in `engine.quant.q4_k`."""
     d, dmin = _half(load_u16(raw, at)), _half(load_u16(raw, at + 2))
@@ -153,7 +164,7 @@ def _decode_q4_k(raw: Any, at: Any, out: Any, to: Any) -> None:
         _unpack_q4_high(raw, quants + 64, 0, d * scale, dmin * minimum, out, weights + 160)
 
 
-@njit(inline="always")
+@copied
 def _decode_q6_k(raw: Any, at: Any, out: Any, to: Any) -> None:
     """One block of 210 bytes at byte `at` -> 256 weights; layout in `engine.quant.q6_k`."""
     d = _half(load_u16(raw, at + 208))
@@ -171,13 +182,13 @@ def _decode_q6_k(raw: Any, at: Any, out: Any, to: Any) -> None:
             _unpack_q6_3(raw, low + 32, high, scale, _NO_FLOOR, out, weights + 96)
 
 
-@njit(inline="always")
+@copied
 def _decode_q8_0(raw: Any, at: Any, out: Any, to: Any) -> None:
     """One block of 34 bytes at byte `at` -> 32 weights; layout in `engine.quant.q8_0`."""
     _unpack_q8(raw, at + 2, 0, _half(load_u16(raw, at)), _NO_FLOOR, out, to)
 
 
-@njit(inline="always")
+@copied
 def _decode_q5_0(raw: Any, at: Any, out: Any, to: Any) -> None:
     """One block of 22 bytes at byte `at` -> 32 weights; layout in `engine.quant.q5_0`."""
     d = _half(load_u16(raw, at))
@@ -185,13 +196,13 @@ def _decode_q5_0(raw: Any, at: Any, out: Any, to: Any) -> None:
     _unpack_q5_high(raw, at + 6, at + 2, d, _NO_FLOOR, out, to + 16)
 
 
-@njit(inline="always")
+@copied
 def _lower(first: Any, second: Any, shift: Any) -> Any:
     """Scale and minimum of a sub-block 0..3, whose bits start at `shift`."""
     return np.float32((first >> shift) & np.uint32(63)), np.float32((second >> shift) & np.uint32(63))
 
 
-@njit(inline="always")
+@copied
 def _upper(first: Any, second: Any, low: Any, shift: Any) -> Any:
     """Scale and minimum of a sub-block 4..7: low bits in `low`, high ones above the scales 0..3."""
     four, top, two = np.uint32(15), np.uint32(48), np.uint32(2)
@@ -200,7 +211,7 @@ def _upper(first: Any, second: Any, low: Any, shift: Any) -> Any:
     return np.float32(scale), np.float32(minimum)
 
 
-@njit(inline="always")
+@copied
 def _decode_q5_k(raw: Any, at: Any, out: Any, to: Any) -> None:
     """One block of 176 bytes at byte `at` -> 256 weights; layout in `engine.quant.q5_k`."""
     d, dmin = _half(load_u16(raw, at)), _half(load_u16(raw, at + 2))
@@ -224,7 +235,7 @@ def _decode_q5_k(raw: Any, at: Any, out: Any, to: Any) -> None:
     _unpack_k5_7(raw, quants + 96, high, d * scale, dmin * minimum, out, to + 224)
 
 
-@compiled()
+@inlined
 def decode_row(kind: int, raw: Any, at: int, columns: int, out: Any, to: int) -> None:
     """Decode the row that starts at byte `at` of raw (bytes,) into out[to : to + columns]."""
     if kind == Q4_K:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from engine.ops.cpu.llvm import FLOAT, I32, constant, fma
+from engine.ops.cpu.kernels.llvm import FLOAT, I32, constant, fma
 
 _LOG2_E = 1.44269502162933349609375
 # ln 2 in two parts: the first has 9 bits, so that its products with whole numbers up to 127 are exact.

@@ -1,6 +1,6 @@
 """Code of one block of a tile, per type of weights.
 
-Layouts: `engine.ops.cpu.interleave` and the types' own files in `engine.quant`; arithmetic: `engine.ops.cpu.dots`.
+Layouts: `engine.ops.cpu.interleave` and the types' own files in `engine.quant`; arithmetic: `dots` beside it.
 """
 
 from __future__ import annotations
@@ -11,19 +11,15 @@ from typing import Any
 from llvmlite import ir
 
 from engine.ops.cpu.isa import Isa
-from engine.ops.cpu.llvm import FLOAT, I16, constant
-from engine.ops.cpu.tile import Tile, index_of
+from engine.ops.cpu.kernels.llvm import FLOAT, I16, constant
+from engine.ops.cpu.kernels.tile import Tile, index_of
+from engine.ops.cpu.shapes import sum_planes
 
 Q5_0, Q8_0, Q4_K, Q5_K, Q6_K = 6, 8, 12, 13, 14
 """Type numbers as in `engine.gguf.types.GgmlType`; plain integers because numba freezes them into the code."""
 
 SUM_BASE = 128
 """Activation sums of Q4_K and Q5_K are signed bytes in this base, the highest digit first."""
-
-
-def sum_planes(planes: int) -> int:
-    """Digits of the sum of 32 activations: at most 32 * 127, or 32 * (254 * 127 + 126), in base 128."""
-    return planes + 1
 
 
 def _scales_and_minimums(tile: Tile) -> tuple[list[Any], list[Any]]:

@@ -32,9 +32,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from engine.ops.cpu.blocks import BLOCKS, HALVES, Q4_K, Q5_K, Q6_K, sum_planes
-from engine.ops.cpu.llvm import FLOAT, I8, I64, splat
-from engine.ops.cpu.tile import Tile, index_of
+from engine.ops.cpu.kernels.blocks import BLOCKS, HALVES, Q4_K, Q5_K, Q6_K
+from engine.ops.cpu.kernels.llvm import FLOAT, I8, I64, splat
+from engine.ops.cpu.kernels.tile import Tile, index_of
+from engine.ops.cpu.shapes import sum_planes
 
 
 def _places(builder: Any, group: Any, block: Any, vector_bytes: int, dwords: int, *, halves: bool) -> tuple[Any, Any]:
@@ -145,7 +146,7 @@ def dot_tile(
         packed: of the group.
         values: (T, planes, K) int8.
         scales: (T, K / block) float32.
-        sums: (T, all planes, sums_stride) as `engine.ops.cpu.activations` draws it.
+        sums: (T, all planes, sums_stride) as `activations` beside it draws them.
         token, last: first token of the tile, last of all; tokens behind the last repeat it.
         out: of row 0 of the group in token 0.
         rows: floats from one token of `out` to the next.
