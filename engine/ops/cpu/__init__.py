@@ -1,7 +1,7 @@
-"""The fast CPU path: the signatures of `engine.ops.reference`, through numba.
+"""The fast CPU path: the signatures of `engine.ops.reference`, through compiled kernels.
 
 Weights are read as they lie in the file; activations and sums are float32. A result does not depend on how many
-tokens are computed together, nor on the number of threads; how is said in `engine.ops.cpu.kernels`.
+tokens are computed together, nor on the number of threads; how is said in `engine.ops.cpu.kernels.floats`.
 """
 
 from __future__ import annotations

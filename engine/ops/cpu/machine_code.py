@@ -12,7 +12,7 @@ import llvmlite.binding as llvm
 from engine.ops.cpu import isa, kept_code, maker
 
 Kernel = tuple[str, *tuple[int, ...]]
-"""One of `engine.ops.cpu.maker.KERNELS`, and the constants that it is made for."""
+"""One of `engine.ops.cpu.maker.makers`, and the constants that it is made for."""
 
 _lock = threading.Lock()
 _linked: dict[str, tuple[int, object]] = {}
@@ -34,7 +34,7 @@ def kernel(name: str, *numbers: int) -> int:
     """Address of a kernel: a C function of 64-bit integers, which returns one.
 
     Args:
-        name: one of `engine.ops.cpu.maker.KERNELS`.
+        name: one of `engine.ops.cpu.maker.makers`.
         numbers: the constants that it is made for.
     """
     label = _label((name, *numbers))

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.ops.cpu.isa import Processor, cores, processor
 
-KERNELS = {
-    **dict.fromkeys(("product", "series", "float_product", "swiglu"), "products"),
-    **dict.fromkeys(("quantise", "offsets", "digits"), "activations"),
-    **dict.fromkeys(("embedding", "add", "norm", "angles", "turn", "append"), "rows"),
-    "attention": "attention",
-    "interleave": "interleave",
-    **dict.fromkeys(("serve", "share", "share_all"), "pool"),
-    "read_words": "bandwidth",
-}
-"""Module of each kernel under `engine.ops.cpu.kernels`."""
-
 ENTRY = "kernel"
 """Name of a kernel in its object file."""
 
-_PACKAGE = "engine.ops.cpu.kernels"
+_CHILD = "from engine.ops.cpu.maker import child; child()"
 _ROOT = Path(__file__).parents[3]
 _LENGTH_BYTES = 8
 
@@ -44,16 +32,42 @@ def object_codes(labels: Sequence[str]) -> dict[str, bytes]:
 
 def object_code(label: str, of: Processor) -> bytes:
     """An object file for one label, made in this process."""
+    from engine.ops.cpu.kernels.compile import object_code
+
     name, *numbers = label.split("-")
-    compiler = importlib.import_module(f"{_PACKAGE}.compile")
-    kernel = getattr(importlib.import_module(f"{_PACKAGE}.{KERNELS[name]}"), name)(*map(int, numbers))
-    code: bytes = compiler.object_code(kernel, of)
-    return code
+    return object_code(makers()[name](*map(int, numbers)), of)
 
 
-def child(arguments: Sequence[str]) -> None:
-    """What a process does that makes kernels: name and features of the processor, labels."""
-    name, features, *labels = arguments
+def makers() -> dict[str, Callable[..., Callable[..., int | None]]]:
+    """What makes each kernel, from its constants."""
+    from engine.ops.cpu.kernels import activations, attention, bandwidth, interleave, pool, products, rows
+
+    return {
+        "product": products.product,
+        "series": products.series,
+        "float_product": products.float_product,
+        "swiglu": products.swiglu,
+        "quantise": activations.quantise,
+        "offsets": activations.offsets,
+        "digits": activations.digits,
+        "embedding": rows.embedding,
+        "add": rows.add,
+        "norm": rows.norm,
+        "angles": rows.angles,
+        "turn": rows.turn,
+        "append": rows.append,
+        "attention": attention.attention,
+        "interleave": interleave.interleave,
+        "serve": pool.serve,
+        "share": pool.share,
+        "share_all": pool.share_all,
+        "read_words": bandwidth.read_words,
+    }
+
+
+def child() -> None:
+    """What a process does that makes kernels: its arguments are name and features of the processor, and labels."""
+    name, features, *labels = sys.argv[1:]
     for label in labels:
         code = object_code(label, Processor(name, features))
         sys.stdout.buffer.write(len(code).to_bytes(_LENGTH_BYTES, "little") + code)
@@ -65,7 +79,7 @@ def _made_apart(shares: Sequence[Sequence[str]], of: Processor) -> dict[str, byt
     Raises:
         OSError: a process could not start, or did not end well.
     """
-    command = [sys.executable, "-P", "-m", _PACKAGE, of.name, of.features]
+    command = [sys.executable, "-P", "-c", _CHILD, of.name, of.features]
     places = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
     streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}

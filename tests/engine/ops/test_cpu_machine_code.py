@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import importlib
 import inspect
 import os
 import subprocess
@@ -21,7 +20,6 @@ from engine.ops.cpu.isa import processor
 from engine.ops.cpu.kernels.compile import object_code
 from engine.ops.cpu.kernels.llvm import floats_at
 from engine.ops.cpu.machine_code import link
-from engine.ops.cpu.maker import KERNELS
 
 PROGRAM = """
 import sys
@@ -76,9 +74,9 @@ def test_nothing_else_is_left_in_the_folder(place: Path) -> None:
 
 
 def test_every_kernel_has_its_maker() -> None:
-    for name, module in KERNELS.items():
-        maker = getattr(importlib.import_module(f"engine.ops.cpu.kernels.{module}"), name)
-        assert all(part.annotation == "int" for part in inspect.signature(maker).parameters.values()), name
+    for name, make in maker.makers().items():
+        assert make.__name__ == name
+        assert all(part.annotation == "int" for part in inspect.signature(make).parameters.values()), name
 
 
 def called(function: Callable[..., int | None], *arguments: int) -> int:

@@ -1,4 +1,4 @@
-"""The compiled loops of the CPU backend, in numba and LLVM; only `engine.ops.cpu.machine_code` asks for them.
+"""The compiled loops of the CPU backend, in numba and LLVM; only `engine.ops.cpu.maker` asks for them.
 
 A kernel is made by the function of its name, from constants, in one of
 
