@@ -7,14 +7,12 @@ is such a process: it runs a prompt, decodes some tokens and prints its peak of 
 
 from __future__ import annotations
 
-import gc
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine import FEW_COLLECTIONS
 from engine.bench.figure import Samples
 from engine.errors import EngineError
 
@@ -68,7 +66,6 @@ def peak_bytes() -> int:
 
 def main() -> None:
     """The process itself."""
-    gc.set_threshold(*FEW_COLLECTIONS)
     from engine.bench import subject as subjects
     from engine.bench.host import subjects as on_host
     from engine.bench.timer import HostTimer

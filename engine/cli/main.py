@@ -5,13 +5,11 @@ Commands import what they need when they run, so that `q4k --help` stays fast.
 
 from __future__ import annotations
 
-import gc
 import sys
 from typing import Annotated, Final, NoReturn
 
 import typer
 
-from engine import FEW_COLLECTIONS
 from engine.cli import bench, bisect, chat, eval, inspect, parity, run, serve, trace  # noqa: A004 - commands are named as users type them
 from engine.cli.outcomes import REFUSED, exit_code, open_closed_streams, say
 
@@ -63,7 +61,6 @@ def root(
 
 def main() -> NoReturn:
     """Entry point of `q4k`."""
-    gc.set_threshold(*FEW_COLLECTIONS)
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # A terminal without UTF-8 shows an escape instead of ending the run.
