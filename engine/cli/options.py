@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -107,6 +108,8 @@ def load(
     from engine.llm import Llm
 
     name, _ = what_runs(backend, gpu, precision, threads, kv_cache)
+    if name == "cpu" and sys.stderr.isatty():
+        _announce_kernels()
     return Llm.load(
         model_path(model, teacher),
         backend=name,
@@ -115,6 +118,13 @@ def load(
         kv_cache=kv_cache,
         allow_fallback=allow_fallback,
     )
+
+
+def _announce_kernels() -> None:
+    """Say why a first start takes seconds."""
+    from engine.ops.cpu import maker
+
+    maker.announce = lambda count: say(f"compiling {count} kernels for this processor; later starts find them")
 
 
 def what_runs(

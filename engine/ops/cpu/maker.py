@@ -14,6 +14,14 @@ from engine.ops.cpu.isa import Processor, cores, processor
 ENTRY = "kernel"
 """Name of a kernel in its object file."""
 
+
+def _nothing(_count: int) -> None:
+    """Say nothing."""
+
+
+announce: Callable[[int], None] = _nothing
+"""Called with the number of kernels before they are made, which takes seconds; for who shows that to a user."""
+
 _CHILD = "from engine.ops.cpu.maker import child; child()"
 _ROOT = Path(__file__).parents[3]
 _LENGTH_BYTES = 8
@@ -21,6 +29,8 @@ _LENGTH_BYTES = 8
 
 def object_codes(labels: Sequence[str]) -> dict[str, bytes]:
     """An object file for each label, such as product-12-1-2-8-16: a kernel and the constants that it is made for."""
+    if labels:
+        announce(len(labels))
     if not labels or "numba" in sys.modules:
         return {label: object_code(label, processor()) for label in labels}
     count = min(len(labels), cores())
@@ -82,7 +92,7 @@ def _made_apart(shares: Sequence[Sequence[str]], of: Processor) -> dict[str, byt
     command = [sys.executable, "-P", "-c", _CHILD, of.name, of.features]
     places = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
-    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     children: list[subprocess.Popen[bytes]] = []
     found = {}
     try:

@@ -6,7 +6,8 @@ import io
 
 import pytest
 
-from engine.cli import chat, outcomes, text
+from engine.cli import chat, options, outcomes, text
+from engine.ops.cpu import maker
 
 
 class Terminal(io.StringIO):
@@ -61,3 +62,14 @@ def test_prompt_survives_ctrl_c_and_ends_at_ctrl_d(
 @pytest.mark.parametrize(("count", "words"), [(0, "0 tokens"), (1, "1 token"), (2, "2 tokens")])
 def test_plural(count: int, words: str):
     assert text.plural(count, "token") == words
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_start_that_compiles_says_so_on_a_terminal(terminal: bool, monkeypatch: pytest.MonkeyPatch):
+    seen = Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr("sys.stderr", seen)
+    monkeypatch.setattr(maker, "announce", maker.announce)
+    with options.load(None, True, "cpu", None, None, False):
+        maker.announce(23)
+    said = "q4k: compiling 23 kernels for this processor; later starts find them\n"
+    assert seen.getvalue() == (said if terminal else "")

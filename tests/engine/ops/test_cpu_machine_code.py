@@ -148,12 +148,15 @@ def test_kernels_are_made_whether_or_not_processes_can_be(processes: str, monkey
         monkeypatch.setattr(subprocess, "Popen", fails)
     elif processes == "end early":
         monkeypatch.setattr(sys, "executable", "/bin/false")
-    started = mock.Mock(wraps=subprocess.Popen)
+    started, announced = mock.Mock(wraps=subprocess.Popen), mock.Mock()
     monkeypatch.setattr(subprocess, "Popen", started)
+    monkeypatch.setattr(maker, "announce", announced)
+    assert maker.object_codes([]) == {}
     codes = maker.object_codes(labels)
     assert sorted(codes) == labels
     assert all(link(f"{label} where processes {processes}", code)[0] for label, code in codes.items())
     assert started.called
+    announced.assert_called_once_with(3)
 
 
 @pytest.mark.parametrize("precision", ["f32", "q16", "q8"])
