@@ -2,7 +2,8 @@
 
     python -m engine.bench.process FILE BACKEND PRECISION THREADS|- TOKENS NEW
 
-is such a process: it runs a prompt, decodes some tokens and prints its peak of resident bytes, mapped files included.
+is such a process: it loads the model as `q4k run` does, tokenizer and template included, runs a prompt, decodes some
+tokens and prints its peak of resident bytes, mapped files included.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from engine.bench.figure import Samples
 from engine.errors import EngineError
@@ -66,19 +68,17 @@ def peak_bytes() -> int:
 
 def main() -> None:
     """The process itself."""
-    from engine.bench import subject as subjects
-    from engine.bench.host import subjects as on_host
-    from engine.bench.timer import HostTimer
-    from engine.gguf.reader import open_gguf
+    from engine.bench import subject
+    from engine.generate import prefill
+    from engine.llm import Llm
 
     path, backend, precision, threads, tokens, new = sys.argv[1:]
-    with open_gguf(path) as file:
-        count = None if threads == "-" else int(threads)
-        (subject,) = on_host(file, [(backend, precision)], count, HostTimer())
-        cache = subject.model.new_cache(int(tokens) + int(new))
-        token = subject.advance(subjects.prompt(subject.model, int(tokens)), cache)
+    count = None if threads == "-" else int(threads)
+    with Llm.load(path, backend=backend, precision=precision or None, threads=count) as llm:
+        ids: Any = subject.prompt(llm.model, int(tokens))
+        logits = prefill(llm.model, ids, llm.kv_cache)
         for _ in range(int(new)):
-            token = subject.advance([token], cache)
+            logits = llm.model.forward([int(logits[-1].argmax())], llm.kv_cache)
         sys.stdout.write(f"{peak_bytes()}\n")
 
 
