@@ -119,8 +119,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 # After the kernels are compiled: otherwise every process of the tests would compile them side by side.
-# Most files of torch and transformers are never imported: Python compiles those that are.
 $(VENV)/.dev: $(VENV)/.runtime
 	@echo "installing pv, engine and the development tools into $(VENV)"
-	@$(PIP) --no-compile --editable '.[dev]'
+	@$(PIP) --editable '.[dev]'
 	@touch $@
