@@ -16,26 +16,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-from engine.bench.process import peak_bytes
+from engine.bench.process import DECODED, answer, peak_bytes
 
 LIMIT = 1.15
 """Peak without KV cache over the file's size: the project's own limit."""
-_DECODED = 8
 
 
 def measure(path: Path, precision: str, *, prompt: int, threads: int | None) -> dict[str, int]:
     """The figures of this process: call it once, first."""
-    from engine.bench import subject
-    from engine.generate import prefill
     from engine.llm import Llm
 
     before = peak_bytes()
     with Llm.load(path, precision=precision, threads=threads) as llm:
         llm.tokenizer.encode(__doc__, special=False)
-        ids = subject.prompt(llm.model, prompt)
-        logits = prefill(llm.model, ids, llm.kv_cache)  # type: ignore[arg-type] # an array is a sequence as well
-        for _ in range(_DECODED):
-            logits = llm.model.forward([int(logits[-1].argmax())], llm.kv_cache)
+        answer(llm, prompt, DECODED)
         return {
             "file_bytes": path.stat().st_size,
             "kv_bytes": llm.kv_cache.size_bytes,

@@ -13,13 +13,16 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.bench.figure import Samples
 from engine.errors import EngineError
 
+if TYPE_CHECKING:
+    from engine.llm import Llm
+
 PROMPT_TOKENS = 32
-_DECODED = 8
+DECODED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ def start_up(path: Path, backend: str, precision: str, threads: int | None, *, p
         start = time.perf_counter()
         _run([*command, str(PROMPT_TOKENS), "0"])
         values.append(time.perf_counter() - start)
-    peak = int(_run([*command, str(prompt), str(_DECODED)]))
+    peak = int(_run([*command, str(prompt), str(DECODED)]))
     return StartUp(f"{backend} {precision}", PROMPT_TOKENS, Samples(tuple(values[1:])), peak)
 
 
@@ -66,19 +69,25 @@ def peak_bytes() -> int:
     return int(line.split()[1]) * 1024
 
 
-def main() -> None:
-    """The process itself."""
+def answer(llm: Llm, tokens: int, new: int) -> None:
+    """Run a prompt of so many tokens, and decode."""
     from engine.bench import subject
     from engine.generate import prefill
+
+    ids: Any = subject.prompt(llm.model, tokens)
+    logits = prefill(llm.model, ids, llm.kv_cache)
+    for _ in range(new):
+        logits = llm.model.forward([int(logits[-1].argmax())], llm.kv_cache)
+
+
+def main() -> None:
+    """The process itself."""
     from engine.llm import Llm
 
     path, backend, precision, threads, tokens, new = sys.argv[1:]
     count = None if threads == "-" else int(threads)
-    with Llm.load(path, backend=backend, precision=precision or None, threads=count) as llm:
-        ids: Any = subject.prompt(llm.model, int(tokens))
-        logits = prefill(llm.model, ids, llm.kv_cache)
-        for _ in range(int(new)):
-            logits = llm.model.forward([int(logits[-1].argmax())], llm.kv_cache)
+    with Llm.load(path, backend=backend, precision=precision, threads=count) as llm:
+        answer(llm, int(tokens), int(new))
         sys.stdout.write(f"{peak_bytes()}\n")
 
 

@@ -6,11 +6,13 @@ tokens are computed together, nor on the number of threads; how is said in `engi
 
 from __future__ import annotations
 
+import numpy as np
+
 from engine.gguf.types import GgmlType
 from engine.ops import reference
 from engine.ops.cpu import floats, rows
 from engine.ops.cpu.allocator import keep_freed_memory
-from engine.ops.cpu.floats import KERNEL_TYPES, contiguous
+from engine.ops.cpu.floats import KERNEL_TYPES
 from engine.ops.cpu.footprint import release_compiler
 from engine.ops.cpu.isa import cores
 from engine.ops.cpu.machine_code import Kernel, load
@@ -65,7 +67,7 @@ def matmul(x: F32, weight: Weight) -> F32:
 
 def rms_norm(x: F32, weight: F32, *, eps: float) -> F32:
     """Divide each row of x (T, D) by its root mean square, then scale by weight (D,)."""
-    return rows.rms_norm(_pool, contiguous(x), contiguous(weight), eps)
+    return rows.rms_norm(_pool, np.ascontiguousarray(x), np.ascontiguousarray(weight), eps)
 
 
 def rope(x: F32, positions: I64, *, theta: float, rotary: Rotary = PLAIN) -> F32:
@@ -80,7 +82,7 @@ def rope(x: F32, positions: I64, *, theta: float, rotary: Rotary = PLAIN) -> F32
         ShapeError: Dh is odd, or positions does not have T entries, or `rotary` is for another Dh.
     """
     rows.check_rope(x, positions)
-    return rows.Angles(_pool, positions, x.shape[2], theta, rotary).turn(_pool, contiguous(x))
+    return rows.Angles(_pool, positions, x.shape[2], theta, rotary).turn(_pool, np.ascontiguousarray(x))
 
 
 def attention(q: F32, k: F32, v: F32, positions: I64, *, window: int | None = None) -> F32:

@@ -64,7 +64,7 @@ def _product(runner: Runner, x: F32, kind: GgmlType, data: Any, rows: int) -> F3
     out = np.empty((tokens, rows), np.float32)
     if out.size == 0:
         return out
-    flat, packed = contiguous(x), np.ascontiguousarray(data)
+    flat, packed = np.ascontiguousarray(x), np.ascontiguousarray(data)
     parts = parts_of(runner, rows * columns * (tokens + _DECODE_COST) // _PER_NS, rows)
     places = (int(kind), packed.ctypes.data, packed.nbytes // rows, flat.ctypes.data)
     words = np.array([*places, tokens, columns, out.ctypes.data, rows, parts], np.int64)
@@ -94,7 +94,7 @@ def attention(runner: Runner, q: F32, k: F32, v: F32, positions: I64, window: in
     out = np.empty_like(q, order="C")
     if out.size == 0:
         return out
-    arrays: list[Any] = [contiguous(q), contiguous(k), contiguous(v), np.ascontiguousarray(positions), out]
+    arrays: list[Any] = [*map(np.ascontiguousarray, (q, k, v, positions)), out]
     isa, shown = available()[-1], NO_WINDOW if window is None else window
     cut = Cut.of(isa, runner.threads, tokens, heads, head_dim, slots, kv_heads, shown)
     arrays.append(np.zeros(cut.state_bytes, np.uint8))
@@ -110,8 +110,3 @@ def attention(runner: Runner, q: F32, k: F32, v: F32, positions: I64, window: in
 def parts_of(runner: Runner, cost_ns: int, most: int) -> int:
     """Parts of a job: of some 10 us at least, and no more than there are things."""
     return max(1, min(cost_ns // _PART_NS, most, runner.threads * _PARTS_PER_THREAD))
-
-
-def contiguous(x: F32) -> F32:
-    """The array itself if it is contiguous and writable, else a copy: kernels read memory as it lies."""
-    return x if x.flags.c_contiguous and x.flags.writeable else np.array(x, order="C")

@@ -1,6 +1,6 @@
 """Memory of the compiler, given back once it has done its work.
 
-The library of LLVM is 100 MB, of which loading the kernels touches about 70.
+The library of LLVM is 100 MB, of which linking the kernels touches about 50.
 """
 
 from __future__ import annotations

@@ -193,15 +193,15 @@ class IntegerOps:
 
     def add_bias(self, x: F32, bias: F32) -> F32:
         """As `engine.ops.cpu.add_bias`."""
-        return rows.add(self._runner, floats.contiguous(x), floats.contiguous(bias))
+        return rows.add(self._runner, np.ascontiguousarray(x), np.ascontiguousarray(bias))
 
     def add(self, x: F32, y: F32) -> F32:
         """As `engine.ops.cpu.add`."""
-        return rows.add(self._runner, floats.contiguous(x), floats.contiguous(y))
+        return rows.add(self._runner, np.ascontiguousarray(x), np.ascontiguousarray(y))
 
     def rms_norm(self, x: F32, weight: F32, *, eps: float) -> F32:
         """As `engine.ops.cpu.rms_norm`."""
-        return rows.rms_norm(self._runner, floats.contiguous(x), floats.contiguous(weight), eps)
+        return rows.rms_norm(self._runner, np.ascontiguousarray(x), np.ascontiguousarray(weight), eps)
 
     def rope(self, x: F32, positions: I64, *, theta: float, rotary: Rotary = PLAIN) -> F32:
         """As `engine.ops.cpu.rope`; the cosines of one forward are worked out once.
@@ -214,7 +214,7 @@ class IntegerOps:
         angles: rows.Angles | None = getattr(self._local, "angles", None)
         if angles is None or not angles.fits(positions, size, theta, rotary):
             angles = self._local.angles = rows.Angles(self._runner, positions, size, theta, rotary)
-        return angles.turn(self._runner, floats.contiguous(x))
+        return angles.turn(self._runner, np.ascontiguousarray(x))
 
     def rope_append(
         self,
@@ -257,7 +257,7 @@ class IntegerOps:
 
     def swiglu(self, gate: F32, up: F32) -> F32:
         """SiLU of gate (T, F) times up (T, F); the exponential is within 3 units in the last place."""
-        gate, up = floats.contiguous(gate), floats.contiguous(up)
+        gate, up = np.ascontiguousarray(gate), np.ascontiguousarray(up)
         out = np.empty_like(gate)
         parts = floats.parts_of(self.pool, gate.size, gate.size)
         words = np.array([*addresses(gate, up, out), gate.size, parts], np.int64)

@@ -23,6 +23,7 @@ _FOLDER = Path(__file__).parent / "kernels"
 _SUFFIX = ".kernel"
 # What kernels are made from besides the files of their folder.
 _SHARED = ("isa.py", "shapes.py")
+_HEAD_BYTES = 2 * hashlib.sha256().digest_size
 
 
 def read(label: str) -> bytes | None:
@@ -30,7 +31,7 @@ def read(label: str) -> bytes | None:
     for place in _places():
         with suppress(OSError, RuntimeError):
             entry = place.expanduser().joinpath(label + _SUFFIX).read_bytes()
-            code = entry[len(_head(b"")) :]
+            code = entry[_HEAD_BYTES:]
             if entry.startswith(_head(code)):
                 return code
     return None

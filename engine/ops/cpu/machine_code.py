@@ -30,6 +30,7 @@ def load(*kernels: Kernel) -> None:
             _linked[label] = link(label, code)
 
 
+@functools.cache  # each operation asks for its kernels
 def kernel(name: str, *numbers: int) -> int:
     """Address of a kernel: a C function of 64-bit integers, which returns one.
 
@@ -37,10 +38,8 @@ def kernel(name: str, *numbers: int) -> int:
         name: one of `engine.ops.cpu.maker.makers`.
         numbers: the constants that it is made for.
     """
-    label = _label((name, *numbers))
-    if label not in _linked:
-        load((name, *numbers))
-    return _linked[label][0]
+    load((name, *numbers))
+    return _linked[_label((name, *numbers))][0]
 
 
 @functools.cache

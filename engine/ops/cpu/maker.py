@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,14 @@ _LENGTH_BYTES = 8
 
 def object_codes(labels: Sequence[str]) -> dict[str, bytes]:
     """An object file for each label, such as product-12-1-2-8-16: a kernel and the constants that it is made for."""
-    if labels:
-        announce(len(labels))
-    if not labels or "numba" in sys.modules:
-        return {label: object_code(label, processor()) for label in labels}
-    count = min(len(labels), cores())
-    try:
-        return _made_apart([labels[number::count] for number in range(count)], processor())
-    except OSError:  # processes are limited: then here
-        return {label: object_code(label, processor()) for label in labels}
+    if not labels:
+        return {}
+    announce(len(labels))
+    if "numba" not in sys.modules:
+        count = min(len(labels), cores())
+        with suppress(OSError):  # processes are limited: then here
+            return _made_apart([labels[number::count] for number in range(count)], processor())
+    return {label: object_code(label, processor()) for label in labels}
 
 
 def object_code(label: str, of: Processor) -> bytes:

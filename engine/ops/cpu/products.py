@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.gguf.types import GgmlType, layout
-from engine.ops.cpu import activations, floats
+from engine.ops.cpu import activations
 from engine.ops.cpu.interleave import Interleaved
 from engine.ops.cpu.isa import Isa
 from engine.ops.cpu.machine_code import Kernel, kernel
@@ -100,7 +100,7 @@ class Products:
 
     def run(self, runner: Runner, x: F32) -> list[F32]:
         """Quantise x (T, K); one (T, N) per weight."""
-        x = floats.contiguous(x)
+        x = np.ascontiguousarray(x)
         reads: list[Any] = []
         for quantised in self._quantised.values():
             quantised.fill(runner, x)
