@@ -119,7 +119,6 @@ def test_a_function_with_an_array_of_its_own_is_no_kernel() -> None:
 def test_a_kernel_that_fails_ends_the_process() -> None:
     program = """
 import ctypes
-from engine.ops.cpu import maker
 from engine.ops.cpu.isa import processor
 from engine.ops.cpu.kernels.compile import object_code
 from engine.ops.cpu.machine_code import link
